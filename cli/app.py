@@ -144,7 +144,7 @@ def _write_panels(command: Any, ctx: Any, formatter: Any) -> None:
 app = typer.Typer(
     name="sparsedet",
     help="Train detectors on sparsely annotated images, mine the boxes that annotators missed, "
-    "and push them back to Label Studio for review.",
+    "and push them to Label Studio for review.",
     cls=PanelGroup,
     # `color`: otherwise click strips escape sequences from quoted arguments; they must be seen.
     context_settings={"help_option_names": ["-h", "--help"], "color": True},

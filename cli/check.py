@@ -32,7 +32,7 @@ def check(
         bool,
         typer.Option(
             "--server",
-            help="Also check that everything that was pushed is still in the annotation tool.",
+            help="Also check that all pushed boxes are still in the annotation tool.",
         ),
     ] = False,
     read_data: Annotated[
@@ -46,16 +46,16 @@ def check(
         bool,
         typer.Option(
             "--mend",
-            help="Repair what can be repaired locally. Files in the way move to lost+found in the "
-            "workspace; nothing is deleted, and the server is not changed.",
+            help="Repair the faults that can be repaired locally. Files in the way move to "
+            "lost+found in the workspace; nothing is deleted, and the server is not changed.",
         ),
     ] = False,
     json_output: Json = False,
 ) -> None:
     """Check a workspace: images, ledger, rounds.
 
-    Reports what is wrong and which command fixes it. Changes nothing without --mend. Exit status:
-    0 fine, 1 error, 3 something is wrong, 4 another process is using the workspace.
+    Reports every fault with the command that fixes it. Changes nothing without --mend. Exit status:
+    0 no fault, 1 error, 3 faults, 4 another process is using the workspace.
     """
     from sparsedet.checking.checkup import check_workspace, repair_workspace
 

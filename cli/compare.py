@@ -33,7 +33,8 @@ def compare(
     sparse: Annotated[
         Path,
         typer.Argument(
-            metavar="SPARSE", help="Some of them, on the same images: likewise a file or folder."
+            metavar="SPARSE",
+            help="A part of these annotations, on the same images: a file or folder.",
         ),
     ],
     output: Annotated[
@@ -64,7 +65,7 @@ def compare(
     ] = "auto",
     seed: Annotated[
         int,
-        typer.Option("--seed", help="Seed of the simulated recipe replicates."),
+        typer.Option("--seed", help="Random seed for simulating recipes."),
     ] = 1,
     split: Split = None,
     strict: Strict = False,
@@ -72,10 +73,10 @@ def compare(
 ) -> None:
     """Show what a sparse file lacks, and which recipes explain it.
 
-    Compares it with its full file: what was removed by class, boxes per image, size, position and
-    neighbourhood; which recipes explain it and which are ruled out, each with a p-value. Images are
-    matched by file name, or by its last part if folders differ; classes by name. Crowd regions are
-    left out.
+    Compares a sparse file with the full one: the removed boxes by class, boxes per image, size,
+    position and neighbourhood; and the recipes that explain them or are ruled out, each with a
+    p-value. Images are matched by file name, or by its last part if folders differ; classes by
+    name. Crowd regions are left out.
     """
     from sparsedet.comparison import AbsentImages, compare
     from sparsedet.sparsify import load_recipe, recipe_names

@@ -55,7 +55,9 @@ def convert(
     split: Split = None,
     images: Annotated[
         Path | None,
-        typer.Option("--images", help="Image folder of SOURCE, if it is not the usual one."),
+        typer.Option(
+            "--images", help="Image folder of SOURCE. Default: the usual one of the format."
+        ),
     ] = None,
     with_images: Annotated[
         bool,
@@ -71,7 +73,7 @@ def convert(
     strict: Strict = False,
     json_output: Json = False,
 ) -> None:
-    """Convert annotations between the formats of tools.
+    """Convert annotations between file formats.
 
     Keeps everything that the target format can store, and lists what it can't: YOLO and VOC can't
     store crowd regions, verified negatives, complete images and classes, and ids. OUTPUT contains

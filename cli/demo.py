@@ -34,9 +34,9 @@ def demo(
         str,
         tool_option("label-studio, or files: the same loop on folders, without a server."),
     ] = DEFAULT_TOOL,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of annotation.")] = 3,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Maximum number of rounds.")] = 3,
     iterations: Annotated[
-        int, typer.Option("--iterations", min=1, help="Iterations of each training.")
+        int, typer.Option("--iterations", min=1, help="Iterations of every training.")
     ] = 300,
     seed: Annotated[int, typer.Option("--seed", min=0, max=MAX_SEED, help="Random seed.")] = 1,
     device: Device = "auto",
@@ -44,9 +44,10 @@ def demo(
 ) -> None:
     """Run the loop on generated data, with a scripted reviewer.
 
-    Starts a local Label Studio, trains, mines boxes and reviews them. Needs only an installed Label
-    Studio (see `sparsedet doctor`). An interrupted demo resumes where it stopped; on a finished
-    one, --keep only starts the server.
+    Starts a local Label Studio, trains, mines boxes and reviews them. Needs the extra
+    sparsedet[demo], and, except with --tool files, an installed Label Studio: `sparsedet doctor`
+    says how. An interrupted demo resumes where it stopped; once it is finished, --keep only starts
+    the server.
     """
     from sparsedet.plugins import load_local_integration
     from sparsedet.simulation.demo import Demo, DemoRule

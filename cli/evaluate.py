@@ -46,7 +46,7 @@ def evaluate(
     label_names: LabelNames = None,
     json_output: Json = False,
 ) -> None:
-    """Measure a trained model.
+    """Evaluate a trained model.
 
     Prints AP, AP50, AP75 and the AP of every class, 0 to 100, by pycocotools, and Pascal VOC's
     AP50: 11-point as in VOC2007, and area as since VOC2010. If images are marked as complete for

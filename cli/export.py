@@ -37,13 +37,13 @@ def export(
         list[str] | None,
         typer.Option(
             "--check",
-            help="Compare the file with the original on these images (as for predict; repeatable), "
-            f"at most {_CHECKED}.",
+            help="Compare the exported file with the original on these images, at most "
+            f"{_CHECKED} (a source as for predict). Repeatable.",
         ),
     ] = None,
     json_output: Json = False,
 ) -> None:
-    """Write a trained detector for other runtimes.
+    """Export a trained detector to ONNX or TorchScript.
 
     The exported model takes batches of any size with images of any size, and includes NMS. Writes a
     model card next to the file: classes, input, data, metrics, licence of the initial weights.

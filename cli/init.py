@@ -34,7 +34,7 @@ _DEFAULT_CONTROL = "sparsedet_complete"
 
 def init(
     folder: Annotated[
-        Path, typer.Argument(metavar="WORKSPACE", help="Folder to create; it may exist.")
+        Path, typer.Argument(metavar="WORKSPACE", help="Workspace folder; may exist.")
     ] = Path(),
     tool: Annotated[
         str | None,
@@ -52,7 +52,7 @@ def init(
         str | None,
         typer.Option(
             "--complete-control",
-            help="The control that marks an image as completely labelled. "
+            help="Name of the Choices control that marks an image as complete. "
             f"Default: {_DEFAULT_CONTROL}.",
         ),
     ] = None,
@@ -67,9 +67,10 @@ def init(
 ) -> None:
     """Connect a folder to a project of your annotation tool.
 
-    Tests the connection and writes sparsedet.toml. With --project, it prompts only for the server
-    address if neither --url nor LABEL_STUDIO_URL is set; without --project, for every missing
-    option. The API key is read from LABEL_STUDIO_API_KEY or prompted for; it is never stored.
+    Tests the connection and writes sparsedet.toml; the folder is then a workspace. On a terminal,
+    prompts for missing options; with --project, only for the server address, if neither --url nor
+    LABEL_STUDIO_URL is set. The API key is read from LABEL_STUDIO_API_KEY or prompted for; it is
+    never stored.
     """
     from sparsedet.loop.settings import ReviewSettings, Source, new_settings
     from sparsedet.plugins import load_integration

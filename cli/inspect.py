@@ -29,7 +29,7 @@ def inspect(
     ],
     images: Annotated[
         Path | None,
-        typer.Option("--images", help="Image folder, if it is not the usual one."),
+        typer.Option("--images", help="Image folder. Default: the usual one of the format."),
     ] = None,
     split: Split = None,
     fix: Annotated[
@@ -38,21 +38,21 @@ def inspect(
             "--fix",
             metavar="OUT",
             help="Write a repaired copy as COCO to this new folder: annotations, images/ and "
-            "report.json, which lists what was changed and left out.",
+            "report.json, which lists all changes and omissions.",
         ),
     ] = None,
     decode: Annotated[
         bool,
         typer.Option(
             "--decode/--no-decode",
-            help="Decode every image, to find truncated ones, or read headers only.",
+            help="Decode every image, to find truncated ones; --no-decode reads headers only.",
         ),
     ] = True,
     json_output: Json = False,
 ) -> None:
-    """Describe a dataset, and list everything that is wrong with it.
+    """Describe a dataset, and list all of its faults.
 
-    Shows its format and folders, counts images, boxes and classes, also per split, and lists all
+    Shows its format and folders; counts images, boxes and classes, also per split; and lists all
     faults at once. Exits with status 3 if there are any, except with --fix, which repairs them.
     """
     from sparsedet.inspection import inspect_data, write_copy

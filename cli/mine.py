@@ -35,7 +35,7 @@ def mine(
     run: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[RUN]",
+            metavar="RUN",
             help="Run folder of a finished training. Not needed with --detections.",
             show_default=False,
         ),
@@ -58,7 +58,7 @@ def mine(
         Path | None,
         typer.Option(
             "--detections",
-            help="COCO results of any other model as candidates, instead of RUN or in addition.",
+            help="COCO results of another model as candidates, instead of RUN or in addition.",
         ),
     ] = None,
     map_: Annotated[
@@ -78,9 +78,9 @@ def mine(
 ) -> None:
     """Find the boxes that annotators missed.
 
-    These are detections that no annotation explains. Each has an expected precision: the
-    probability that a reviewer accepts it, calibrated on annotations of DATA that the model was not
-    trained on.
+    Mined boxes are detections that match no annotation. Each has an expected precision: the
+    probability that a reviewer accepts it, calibrated on annotations of DATA that were hidden from
+    the training.
     """
     marks = MarkOptions.of(complete_classes, image_labels, label_names)
     check_replaceable(output, MINED)

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 DEFAULT_TOOL = "label-studio"
 CHOICE_PANEL = "Part of the project"
 
-DATA_HELP = "COCO file, folder (workspace, COCO, Pascal VOC or YOLO), or registered name."
+DATA_HELP = (
+    "COCO file, folder (workspace, COCO, Pascal VOC or YOLO), or name of a published data set in "
+    "--data-root."
+)
 
 
 def complete_configs() -> list[str]:
@@ -105,8 +108,8 @@ View = Annotated[
         "--view",
         min=0,
         metavar="NUMBER",
-        help="Only the images of this view (the number after ?tab= in its URL); 0: all. Stored in "
-        "sparsedet.toml, like the following options.",
+        help="Only the images of this tab of the Data Manager (the number after ?tab= in its URL); "
+        "0: all images. Stored in sparsedet.toml, like the following options.",
         rich_help_panel=CHOICE_PANEL,
     ),
 ]
@@ -115,7 +118,7 @@ Only = Annotated[
     typer.Option(
         "--only",
         metavar="LABEL",
-        help="Only the boxes of this label. Repeatable.",
+        help="Only boxes of this label. Repeatable.",
         rich_help_panel=CHOICE_PANEL,
     ),
 ]
@@ -141,7 +144,7 @@ Control = Annotated[
     typer.Option(
         "--control",
         metavar="NAME",
-        help="The control for boxes, if the labelling config has several.",
+        help="Name of the control for boxes, if the labelling config has several.",
         rich_help_panel=CHOICE_PANEL,
     ),
 ]
@@ -183,7 +186,7 @@ def data_root_option(panel: str | None = None) -> Any:
     return typer.Option(
         "--data-root",
         envvar="SPARSEDET_DATA",
-        help="Folder with the registered data sets (split1_30p, coco_val, ...).",
+        help="Folder with the published data sets (split1_30p, coco_val, ...).",
         rich_help_panel=panel,
     )
 
@@ -197,8 +200,9 @@ def url_option(panel: str | None = None) -> Any:
     """Return `--url`, in a panel of the help."""
     return typer.Option(
         "--url",
-        help="URL of the annotation tool; with --tool files, the folder of the projects. Default: "
-        "LABEL_STUDIO_URL, or the current folder.",
+        help="URL of the annotation tool; with --tool files, the folder that contains the "
+        "projects. Default: the workspace's, else LABEL_STUDIO_URL or, with --tool files, the "
+        "current folder.",
         rich_help_panel=panel,
     )
 
@@ -253,8 +257,8 @@ Mode = Annotated[
         "--mode",
         help="review-project: a separate project for any number of reviewers. draft: drafts on the "
         "annotations themselves, which only your account sees. sheets: contact sheets with crops "
-        "of many images. auto: a review project for images on which boxes are to be drawn, sheets "
-        "for the boxes of other images.",
+        "of many images. auto: whole images if boxes are to be drawn on them, contact sheets for "
+        "all other boxes.",
         autocompletion=complete_review_modes,
     ),
 ]

@@ -25,7 +25,7 @@ def predict(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="SOURCE...",
+            metavar="SOURCE",
             help="Image files, folders or patterns ('photos/*.jpg'); or a COCO file, a video, or a "
             "camera number.",
             show_default=False,
@@ -58,8 +58,8 @@ def predict(
         typer.Option(
             "--tile",
             min=0,
-            help="Cut images into tiles of this size in pixels, to find small objects in large "
-            "images; 0: no tiles. Default: as in the training.",
+            help="Cut images into overlapping tiles of this size in pixels, to find small objects "
+            "in large images; 0: no tiles. Default: as in the training.",
         ),
     ] = None,
     images: Annotated[
@@ -82,7 +82,7 @@ def predict(
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Only report what would be done.", rich_help_panel=_PANEL),
+        typer.Option("--dry-run", help="Only report the changes.", rich_help_panel=_PANEL),
     ] = False,
     undo: Annotated[
         bool,

@@ -33,7 +33,8 @@ def push(
     data: Annotated[
         Path,
         typer.Option(
-            "--data", help="The data mined on: a pulled workspace, or a COCO file split from it."
+            "--data",
+            help="Annotations that were mined on: a workspace, or a COCO file split from it.",
         ),
     ] = Path(),
     dry_run: Annotated[
@@ -44,8 +45,8 @@ def push(
         bool,
         typer.Option(
             "--undo",
-            help="Withdraw what is up for review and untouched: every prediction, draft, view and "
-            "empty review task that sparsedet created, or with MINED those of one round.",
+            help="Withdraw untouched boxes from review: delete the predictions, drafts, views and "
+            "empty review tasks that sparsedet created; with MINED, only those of one round.",
         ),
     ] = False,
     take_over: Annotated[
@@ -64,8 +65,8 @@ def push(
         Path | None,
         typer.Option(
             "--ledger",
-            help="Record of every box ever pushed. Default: the workspace's; without a workspace, "
-            "`ledger.sqlite` next to MINED.",
+            help="Ledger file, the record of every box ever pushed. Default: the workspace's; "
+            "without a workspace, `ledger.sqlite` next to MINED.",
         ),
     ] = None,
     model_version: Annotated[
@@ -93,10 +94,10 @@ def push(
 ) -> None:
     """Push mined boxes for review, next to the human annotations.
 
-    They go to a separate review project; with --mode sheets, to contact sheets of crops; with
-    --mode draft, to drafts on the annotations that only you see. The annotations themselves are
-    never changed. A push is idempotent: repeat an interrupted one to complete it. Unreviewed boxes
-    of older models are replaced.
+    Boxes go to a separate review project; with --mode sheets, to contact sheets of crops; with
+    --mode draft, to drafts on the annotations that only you see. Your annotations are never
+    changed. A push is idempotent: repeat an interrupted one to complete it. Unreviewed boxes of
+    older models are replaced.
     """
 
     workspace = enclosing(data)

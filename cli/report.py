@@ -26,24 +26,24 @@ def report(
         str | None, typer.Option("--title", help="Heading. Default: the workspace folder's name.")
     ] = None,
     pictures: Annotated[
-        int, typer.Option("--pictures", min=0, help="Images to show per round.")
+        int, typer.Option("--pictures", min=0, help="Number of images per round.")
     ] = 6,
     crops: Annotated[
         int,
         typer.Option(
             "--crops",
             min=0,
-            help="Mined boxes to show per class: this many each of the surest, the most doubtful "
-            "and the rejected ones. Fewer if there are many classes, to keep the page small.",
+            help="Number of mined boxes per class: of the most certain, the most doubtful and the "
+            "rejected ones each. Fewer if there are many classes, to keep the page small.",
         ),
     ] = 6,
     json_output: Json = False,
 ) -> None:
     """Write an HTML page about the rounds of a workspace.
 
-    It has curves, tables and pictures and is self-contained, so it can be mailed or archived. Note
-    that it includes your class and file names and some of your images. Pictures link to their tasks
-    if the annotation tool has a web address. No connection is needed.
+    The page has curves, tables and pictures. It is self-contained, so it can be mailed or archived;
+    note that it includes class names, file names and some of your images. Pictures link to their
+    tasks if the annotation tool has a web address. No connection is needed.
     """
     from sparsedet.reporting.report import write_report
 

@@ -38,18 +38,19 @@ def review(
         bool,
         typer.Option(
             "--merge",
-            help="Merge reviews into the source annotations. Without --write, only shows what "
-            "would change.",
+            help="Merge reviews into the source annotations. Without --write, only lists the "
+            "changes.",
         ),
     ] = False,
     write: Annotated[
-        bool, typer.Option("--write", help="With --merge: change the source annotations.")
+        bool,
+        typer.Option("--write", help="With --merge: write the changes to the source annotations."),
     ] = False,
     empty: Annotated[
         bool,
         typer.Option(
             "--empty",
-            help="With --merge --write: also write images whose last box was deleted in review, "
+            help="With --merge --write: also change images whose last box was deleted in review, "
             "without asking.",
         ),
     ] = False,
@@ -57,7 +58,7 @@ def review(
         bool,
         typer.Option(
             "--undo-merge",
-            help="Undo the latest merge, except for images that were changed since.",
+            help="Undo the latest merge, except on images that were changed since.",
         ),
     ] = False,
     undo_lot: Annotated[
@@ -108,9 +109,10 @@ def review(
     edited if its label changed or an edge moved by more than a pixel, and rejected if it was
     deleted in a submitted review. A box with the note `unsure` stays pending.
 
-    --merge writes the reviews to the source annotations; rounds train on reviews with or without a
-    merge. A box that the source and reviews changed differently is a conflict, and its image is
-    left alone: see --conflicts and --take. --undo-merge restores what the merge replaced.
+    --merge writes the reviews to the source annotations, those of your project; rounds train on
+    reviews with or without a merge. A box that the source and reviews changed differently is a
+    conflict, and its image is left alone: see --conflicts and --take. --undo-merge restores the
+    annotations that the merge replaced.
     """
     from sparsedet.atomic_io import write_json
     from sparsedet.ledger import Ledger

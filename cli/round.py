@@ -23,7 +23,12 @@ def run_round(
         Path, typer.Argument(metavar="WORKSPACE", help="Folder created by `sparsedet init`.")
     ] = Path(),
     force: Annotated[
-        bool, typer.Option("--next", help="Start the next round even if little was reviewed.")
+        bool,
+        typer.Option(
+            "--next",
+            help="Start the next round even if few images were reviewed, or if the annotations are "
+            "complete enough.",
+        ),
     ] = False,
     restart: Annotated[
         bool,
@@ -54,7 +59,7 @@ def run_round(
         typer.Option(
             "--iterations",
             min=1,
-            help="Training iterations. Default: from sparsedet.toml.",
+            help="Number of training iterations. Default: from sparsedet.toml.",
             rich_help_panel=_TRAINING,
         ),
     ] = None,
@@ -63,8 +68,8 @@ def run_round(
         typer.Option(
             "--minutes",
             min=0,
-            help="Train about so long in this round, instead of a number of iterations. Default: "
-            "that of sparsedet.toml, if it has one.",
+            help="Train for about this many minutes, instead of a number of iterations. Default: "
+            "from sparsedet.toml, if set there.",
             rich_help_panel=_TRAINING,
         ),
     ] = None,
@@ -91,12 +96,12 @@ def run_round(
 ) -> None:
     """Run a round: pull, split, train, mine and push.
 
-    Then it is the reviewers' turn: they judge the mined boxes, draw what is missing and mark images
-    as complete; the queue puts the images where most is found per minute first. The next call
-    collects the reviews, reports how complete the annotations are, and runs the next round unless
-    they are complete enough; it asks first if little was reviewed. Boxes of a model that is
-    guessing are not pushed. An interrupted round resumes where it stopped, with its original
-    options. sparsedet.toml configures rounds.
+    Afterwards, people review: they judge mined boxes, draw missing ones and mark images as
+    complete. The queue starts with the images where review finds most per minute. The next call
+    collects the reviews, estimates how complete the annotations are, and runs the next round unless
+    they are complete enough ([rounds] stop_at); it asks first if few images were reviewed. If the
+    model seems to be guessing, nothing is pushed. An interrupted round resumes where it stopped,
+    with its original options. sparsedet.toml configures rounds.
     """
     from sparsedet.completeness.budget import parse_budget
     from sparsedet.plugins import load_integration

@@ -28,8 +28,8 @@ def serve(
         Path | None,
         typer.Option(
             "--workspace",
-            help="Workspace whose rounds to follow, and whose ledger to update with reviews as "
-            "they happen.",
+            help="Workspace: serve its latest model, and record reviews in its ledger as they are "
+            "submitted.",
         ),
     ] = None,
     connect: Annotated[
@@ -45,12 +45,13 @@ def serve(
         typer.Option(
             "--disconnect",
             metavar="PROJECT",
-            help="Only remove the backend from this project, if a killed server left it there.",
+            help="Only remove a backend that a killed server left in this project, and delete its "
+            "predictions. Repeatable.",
         ),
     ] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port; 0: any free one.")
+        int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0: any free one.")
     ] = 9090,
     address: Annotated[
         str | None,
@@ -74,9 +75,9 @@ def serve(
 ) -> None:
     """Show mined boxes in tasks as people open them.
 
-    Opened tasks show the annotated boxes and those that the model finds missing. Implements the
-    protocol of Label Studio's ML backends. Every request must carry a secret, as password or as
-    first part of the path: SPARSEDET_SERVE_SECRET, or a generated one that is printed at startup.
+    This is an ML backend for Label Studio: an opened task shows the annotated boxes and those that
+    the model finds missing. Every request must have a secret, as password or as first part of the
+    path: SPARSEDET_SERVE_SECRET, or a generated one that is printed at startup.
 
     For a backend on the same machine or in a private network, Label Studio needs
     ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false in its environment.

@@ -31,8 +31,8 @@ def simulate(
         Path,
         typer.Option(
             "--truth",
-            help="The full annotations, a COCO file. Images are matched by file name, which may "
-            "have a prefix in the tool.",
+            help="The ground truth: complete annotations, a COCO file. Images are matched by file "
+            "name, which may have a prefix in the annotation tool.",
         ),
     ],
     folder: Annotated[
@@ -42,8 +42,8 @@ def simulate(
         Path | None,
         typer.Option(
             "--neutral",
-            help="Objects that the full annotations lack, as COCO results: mined boxes that match "
-            "one stay pending.",
+            help="Objects that the ground truth lacks, as COCO results: mined boxes that match one "
+            "stay pending.",
             rich_help_panel=_REVIEWER,
         ),
     ] = None,
@@ -51,7 +51,7 @@ def simulate(
         float,
         typer.Option(
             "--misses",
-            help="Probability that a wrong box is overlooked.",
+            help="Probability that a wrong box is overlooked and kept.",
             rich_help_panel=_REVIEWER,
         ),
     ] = 0.0,
@@ -83,20 +83,20 @@ def simulate(
     seconds_per_image: Annotated[
         float,
         typer.Option(
-            "--seconds-per-image", help="Time to open an image.", rich_help_panel=_REVIEWER
+            "--seconds-per-image", help="Seconds to open an image.", rich_help_panel=_REVIEWER
         ),
     ] = 2.0,
     seconds_per_box: Annotated[
         float,
         typer.Option(
-            "--seconds-per-box", help="Time to look at a mined box.", rich_help_panel=_REVIEWER
+            "--seconds-per-box", help="Seconds to look at a mined box.", rich_help_panel=_REVIEWER
         ),
     ] = 0.7,
     seconds_per_action: Annotated[
         float,
         typer.Option(
             "--seconds-per-action",
-            help="Time to correct or delete a mined box.",
+            help="Seconds to correct or delete a mined box.",
             rich_help_panel=_REVIEWER,
         ),
     ] = 2.5,
@@ -104,7 +104,7 @@ def simulate(
         float,
         typer.Option(
             "--seconds-per-drawn-box",
-            help="Time to draw a missing box.",
+            help="Seconds to draw a missing box.",
             rich_help_panel=_REVIEWER,
         ),
     ] = 7.0,
@@ -112,8 +112,8 @@ def simulate(
         str | None,
         typer.Option(
             "--budget",
-            help="Stop after this much: 90s, 30min or 1.5h of the reviewer's time, or 200-images. "
-            "The rest stays open.",
+            help="Stop after this much of the reviewer's time (90s, 30min, 1.5h), or after this "
+            "many images (200-images). The rest stays open.",
         ),
     ] = None,
     leave: Annotated[
@@ -131,9 +131,9 @@ def simulate(
 ) -> None:
     """Review mined boxes by script, from complete annotations.
 
-    Shows what rounds would achieve on data with known full annotations. Submits all open reviews in
-    the workspace's review projects as a person would, from the API key's account: accepts boxes
-    that show an object, corrects inaccurate ones and wrong classes, deletes others, draws missing
+    Shows what rounds would achieve, on data with ground truth. Submits all open reviews in the
+    workspace's review projects as a person would, from the API key's account: accepts boxes that
+    show an object, corrects inaccurate boxes and wrong classes, deletes other boxes, draws missing
     ones, and marks an image as complete if every object has a box.
     """
     from sparsedet.annotations import read_coco

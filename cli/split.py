@@ -55,8 +55,8 @@ def split(
         str | None,
         typer.Option(
             "--project",
-            help="Pull this project of the annotation tool into OUTPUT/pulled first. For a large "
-            "project, run `sparsedet pull` first instead, which can be resumed.",
+            help="Split this project of the annotation tool, after pulling it into OUTPUT/pulled. "
+            "For a large project, use `sparsedet pull` instead, which can be resumed.",
             rich_help_panel=_SOURCE,
         ),
     ] = None,
@@ -163,7 +163,9 @@ def split(
             "--output", "-o", help="Folder to create; never overwritten.", show_default=False
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same split.")] = 1,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Random seed; the same one gives the same split.")
+    ] = 1,
     complete_classes: CompleteClasses = None,
     image_labels: ImageLabels = None,
     label_names: LabelNames = None,

@@ -40,7 +40,7 @@ def status(
     ] = False,
     json_output: Json = False,
 ) -> None:
-    """Show the rounds of a workspace in numbers.
+    """Show the progress of a workspace: boxes, reviews, completeness.
 
     Reviews since the last `sparsedet review` or `sparsedet round` are not included; the output says
     when that was. Without --check, no connection is needed.

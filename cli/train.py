@@ -57,8 +57,8 @@ def train(
         str | None,
         typer.Option(
             "--val",
-            help=f"Data to evaluate on at the end. {DATA_HELP} Default: split val of the training "
-            "data, if it has splits.",
+            help="Data to evaluate on after training, and with TEST.EVAL_PERIOD also during it. "
+            f"{DATA_HELP} Default: split val of the training data, if it has splits.",
             rich_help_panel=_DATA,
         ),
     ] = None,
@@ -80,8 +80,8 @@ def train(
         typer.Option(
             "--config",
             "--config-file",
-            help="Name of a configuration, or a YAML file; auto chooses image size, anchors and "
-            "tiles from the boxes. Default: lite0_fpn.",
+            help="Name of a configuration, or a YAML file. auto chooses image size, anchors and "
+            "tiles by the boxes; auto:NAME starts from configuration NAME. Default: lite0_fpn.",
             autocompletion=complete_configs,
         ),
     ] = None,
@@ -102,8 +102,8 @@ def train(
         typer.Option(
             "--minutes",
             min=0,
-            help="Train about so long on this machine: SOLVER.MAX_ITER follows from the first "
-            "steps, and the schedule from it. Evaluation is not counted.",
+            help="Train for about this many minutes, not counting evaluation: the first steps are "
+            "timed, and SOLVER.MAX_ITER and the schedule are set accordingly.",
         ),
     ] = None,
     resume: Annotated[
@@ -114,7 +114,7 @@ def train(
         bool,
         typer.Option(
             "--published",
-            help="Read KEY VALUE pairs as the published SparseDet commands do, unchanged.",
+            help="Accept the KEY VALUE pairs of the published SparseDet commands unchanged.",
         ),
     ] = False,
     num_gpus: Annotated[
@@ -122,12 +122,16 @@ def train(
         typer.Option(
             "--num-gpus",
             min=1,
-            help="Processes on this machine: one per GPU, or with --device cpu, on CPU cores.",
+            help="Number of processes on this machine: one per GPU, or with --device cpu, on CPU "
+            "cores.",
             rich_help_panel=_PROCESSES,
         ),
     ] = 1,
     num_machines: Annotated[
-        int, typer.Option("--num-machines", min=1, help="Machines.", rich_help_panel=_PROCESSES)
+        int,
+        typer.Option(
+            "--num-machines", min=1, help="Number of machines.", rich_help_panel=_PROCESSES
+        ),
     ] = 1,
     machine_rank: Annotated[
         int,
@@ -142,7 +146,7 @@ def train(
         str,
         typer.Option(
             "--dist-url",
-            help="tcp://HOST:PORT of the first machine, if there are several.",
+            help="tcp://HOST:PORT of the first machine, if there are several machines.",
             rich_help_panel=_PROCESSES,
         ),
     ] = "auto",
@@ -154,8 +158,9 @@ def train(
     """Train a detector on sparse annotations.
 
     Methods: plain (Faster R-CNN), augmented (plain with copy-paste and scale jitter), end-to-end
-    (SparseDet as published) and staged (the default: augmented, pauses to mine and, if labels are
-    missing, continues on the mined boxes). The result is a run folder for eval, mine and push.
+    (SparseDet as published) and staged (the default: augmented, but pauses to mine its images and,
+    if many labels are missing, continues with the mined boxes). The result is a run folder for
+    eval, mine, predict and export.
     """
     start = Launch(num_gpus, num_machines, machine_rank, dist_url)
     if start.is_wanted:

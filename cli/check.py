@@ -55,7 +55,7 @@ def check(
     """Check a workspace: images, ledger, rounds.
 
     Reports every fault with the command that fixes it. Changes nothing without --mend. Exit status:
-    0 no fault, 1 error, 3 faults, 4 another process is using the workspace.
+    0 fine, 1 error, 3 faults found, 4 another process is using the workspace.
     """
     from sparsedet.checking.checkup import check_workspace, repair_workspace
 

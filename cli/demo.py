@@ -45,9 +45,9 @@ def demo(
     """Run the loop on generated data, with a scripted reviewer.
 
     Starts a local Label Studio, trains, mines boxes and reviews them. Needs the extra
-    sparsedet[demo], and, except with --tool files, an installed Label Studio: `sparsedet doctor`
-    says how. An interrupted demo resumes where it stopped; once it is finished, --keep only starts
-    the server.
+    sparsedet[demo] and, except with --tool files, an installed Label Studio (`sparsedet doctor`
+    shows how to install it). An interrupted demo resumes where it stopped; once it is finished,
+    --keep only starts the server.
     """
     from sparsedet.plugins import load_local_integration
     from sparsedet.simulation.demo import Demo, DemoRule

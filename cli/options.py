@@ -201,8 +201,8 @@ def url_option(panel: str | None = None) -> Any:
     return typer.Option(
         "--url",
         help="URL of the annotation tool; with --tool files, the folder that contains the "
-        "projects. Default: the workspace's, else LABEL_STUDIO_URL or, with --tool files, the "
-        "current folder.",
+        "projects. Default: the workspace's, if there is one; else LABEL_STUDIO_URL or, with "
+        "--tool files, the current folder.",
         rich_help_panel=panel,
     )
 

@@ -44,7 +44,7 @@ skip_skipped = false
 # sheets: contact sheets of about 24 boxes of a class; the fastest, but nobody draws on them.
 # auto: a review project for images on which people draw, sheets for all other boxes.
 mode = ""
-# The control with which people mark an image as complete: every object has a box.
+# The control for marking an image as complete: every object has a box.
 complete_control = ""
 # The next round asks before it starts if a smaller share of the images up for review has been
 # reviewed.
@@ -75,15 +75,15 @@ correction = 0.0
 drawing = 0.0
 
 [training]
-# auto: lite0_fpn, with image size, anchors and tiles chosen by the boxes; or the name of another
-# configuration, or its file.
+# auto: lite0_fpn, with image size, anchors and tiles chosen by the boxes; or another
+# configuration, by name or file.
 config = ""
 # plain, augmented, end-to-end or staged
 method = ""
 seed = 0
 # auto, cpu or cuda
 device = ""
-# About so many minutes on the machine where it starts, instead of SOLVER.MAX_ITER; 0: that.
+# Training time in minutes, on the machine where the round starts; 0: SOLVER.MAX_ITER iterations.
 minutes = 0.0
 
 # Configuration keys to change, such as "SOLVER.MAX_ITER" = 800. Reviews are used unless switched

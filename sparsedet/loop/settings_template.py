@@ -42,7 +42,7 @@ skip_skipped = false
 # review-project: a separate project, for any number of reviewers.
 # draft: drafts on the annotations themselves, visible only to the account of the API key.
 # sheets: contact sheets of about 24 boxes of a class; the fastest, but nobody draws on them.
-# auto: a review project for images on which people draw, sheets for all other boxes.
+# auto: a review project for images to draw on, sheets for all other boxes.
 mode = ""
 # The control for marking an image as complete: every object has a box.
 complete_control = ""
@@ -91,8 +91,8 @@ minutes = 0.0
 [training.keys]
 
 [mining]
-# Expected precision of all shown boxes together, such as 0.9. 0: show every box that is more likely
-# to save time than to cost some, which finds more.
+# Expected precision of all shown boxes together, such as 0.9. 0: show every box that is expected to
+# save review time, which finds more.
 target_precision = 0.0
 # Share of the annotations hidden from a round's training. Their scores calibrate the model's other
 # detections, and show how many objects it can't detect.

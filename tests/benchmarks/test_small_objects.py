@@ -2,17 +2,20 @@
 
 import json
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import pytest
 
-from benchmarks.small_objects.cells import smallest
-from benchmarks.small_objects.command import main
+from benchmarks.small_objects.cells import Result, read_results, smallest
+from benchmarks.small_objects.command import RESULTS, main
 from benchmarks.small_objects.mosaics import annotated, arrange, draw, taken_apart
 from sparsedet.annotations import Dataset, check_images, read_image, write_coco
 from sparsedet.mining.detections import Detections
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.training.evaluation.average_precision import evaluate
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +98,30 @@ def test_cells_are_trained_once(
     main(None, options)
     assert "-s1: training" not in capsys.readouterr().out
     assert "| 1/2 | auto | 640 | none | 1 |" in (tmp_path / "small_objects.md").read_text()
+
+
+def test_the_page_shows_the_results() -> None:
+    """Both AP of both configurations, and how much longer `auto` trains."""
+    groups: dict[tuple[str, int], dict[str, list[Result]]] = {}
+    for result in read_results(RESULTS / "cells"):
+        cell = result.cell
+        group = groups.setdefault((cell.data, cell.scale), {})
+        group.setdefault(cell.config, []).append(result)
+    expected = []
+    for group in groups.values():
+        default, auto = group["lite0_fpn"], group["auto"]
+        assert [one.cell.seed for one in default] == [one.cell.seed for one in auto]
+        seconds = [fmean(one.training_cpu_seconds for one in each) for each in (auto, default)]
+        expected.append([_figures(default), _figures(auto), f"{seconds[0] / seconds[1]:.1f}"])
+    head = "| objects | lite0_fpn | auto | auto chose | training time, ratio |"
+    page = (ROOT / "docs/benchmarks.md").read_text()
+    lines = page[page.index(head) :].split("\n\n")[0].splitlines()[2:]
+    rows = [[part.strip() for part in line.strip("|").split("|")] for line in lines]
+    assert [[default, auto, ratio] for _, default, auto, _, ratio in rows] == expected
+
+
+def _figures(results: list[Result]) -> str:
+    return " / ".join(
+        f"{fmean(values):.1f}"
+        for values in ([one.ap for one in results], [one.ap_small for one in results])
+    )

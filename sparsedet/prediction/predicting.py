@@ -35,7 +35,8 @@ def predict_source(
     Args:
         detector: the detector.
         source: the images.
-        output: receives the detections; finished at the end, discarded on an error or Ctrl-C.
+        output: receives the detections; finished at the end, which for a camera is Ctrl-C, and
+            discarded on an error, or on Ctrl-C before.
         score: minimum score.
         classes: names of the classes to detect; None: all.
         tile: side in pixels of tiles for large images; 0: no tiles; None: as in training.
@@ -51,21 +52,26 @@ def predict_source(
     counts = dict.fromkeys(["", *detector.classes.values()], 0)
     size = batch or detector.batch
     try:
-        for group in _groups(_read_ahead(source, _AHEAD * size), size):
-            found = detector.predict_all(
-                [image.pixels for image in group],
-                score=score,
-                classes=classes,
-                tile=tile,
-                color_order="BGR",
-                batch=size,
-            )
-            for image, own in zip(group, found, strict=True):
-                output.add(image, own)
-                counts[""] += 1
-                for label in own.labels:
-                    counts[label] += 1
-                on_image(counts[""], source.total)
+        try:
+            for group in _groups(_read_ahead(source, _AHEAD * size), size):
+                found = detector.predict_all(
+                    [image.pixels for image in group],
+                    score=score,
+                    classes=classes,
+                    tile=tile,
+                    color_order="BGR",
+                    batch=size,
+                )
+                for image, own in zip(group, found, strict=True):
+                    output.add(image, own)
+                    counts[""] += 1
+                    for label in own.labels:
+                        counts[label] += 1
+                    on_image(counts[""], source.total)
+        except KeyboardInterrupt:
+            # A camera ends in no other way.
+            if not (source.is_live and counts[""]):
+                raise
         output.finish()
     except BaseException:
         output.discard()

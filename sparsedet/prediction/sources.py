@@ -47,6 +47,11 @@ class ImageSource(Protocol):
         """Frames per second of a video; None for images."""
         ...
 
+    @property
+    def is_live(self) -> bool:
+        """Whether it only ends when it is stopped."""
+        ...
+
     def __iter__(self) -> Iterator[SourceImage]:
         """Yield the images, skipping unreadable ones with a warning.
 
@@ -101,6 +106,7 @@ class Files:
     """
 
     frame_rate: float | None = None
+    is_live = False
 
     def __init__(
         self, files: Sequence[tuple[int, str, Path]], images: dict[int, Image] | None = None
@@ -145,16 +151,16 @@ class Frames:
     def __init__(self, video: str | int, name: str) -> None:
         self._video = cv2.VideoCapture(video)
         self._name = name
-        self._live = isinstance(video, int)
+        self.is_live = isinstance(video, int)
         if not self._video.isOpened():
-            what = f"camera {video}" if self._live else str(video)
+            what = f"camera {video}" if self.is_live else str(video)
             raise PredictionError(f"{what}: OpenCV can't open it; does it exist, and is it free?")
 
     @property
     def total(self) -> int | None:
         """Number of frames, as declared in the file."""
         count = int(self._video.get(cv2.CAP_PROP_FRAME_COUNT))
-        return count if count > 0 and not self._live else None
+        return count if count > 0 and not self.is_live else None
 
     @property
     def frame_rate(self) -> float | None:

@@ -1,0 +1,57 @@
+"""Detection on sources that end in other ways than by their last image."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sparsedet.atomic_io import read_json
+from sparsedet.prediction.detector import Detector
+from sparsedet.prediction.outputs import CocoResults
+from sparsedet.prediction.predicting import predict_source
+from sparsedet.prediction.sources import SourceImage
+from tests.prediction.random_run import make_random_run
+
+
+class _Stream:
+    """Frames without end."""
+
+    total = None
+    frame_rate = 25.0
+
+    def __init__(self, *, is_live: bool) -> None:
+        self.is_live = is_live
+
+    def __iter__(self) -> Iterator[SourceImage]:
+        number = 0
+        while True:
+            number += 1
+            yield SourceImage(number, f"{number}.jpg", np.zeros((40, 60, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(("is_live", "after"), [(True, 3), (True, 0), (False, 3)])
+def test_ctrl_c_ends_a_camera_and_keeps_what_was_found(
+    is_live: bool, after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = Detector.load(make_random_run(tmp_path / "run"), "cpu")
+    target = tmp_path / "found.json"
+    output = CocoResults(target, detector.classes)
+
+    def stop(done: int, total: int | None) -> None:
+        if done == after:
+            raise KeyboardInterrupt
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    if not after:
+        monkeypatch.setattr(detector, "predict_all", interrupted)
+    source = _Stream(is_live=is_live)
+    if is_live and after:
+        assert predict_source(detector, source, output, on_image=stop)[""] == after
+        assert len(read_json(tmp_path / "found.images.json")["images"]) == after
+        return
+    with pytest.raises(KeyboardInterrupt):
+        predict_source(detector, source, output, on_image=stop)
+    assert not target.exists()

@@ -30,10 +30,11 @@ ENDED_BY_INTERRUPT = 130
 
 MINED = (b'"region_id"', "list of mined boxes")
 REVIEWED = (b'"accepted"', "file of review outcomes")
+RESULTS = (b'[{"image_id"', "list of COCO results of sparsedet predict")
 CSV = (b"region_id,", "table of mined boxes")
 
 _EMPTY_LIST = b"[]"
-"""A file of mined boxes if nothing was mined."""
+"""A file of mined boxes, or of results, if nothing was found."""
 
 
 _messages: Callable[[str], None] | None = None
@@ -173,7 +174,9 @@ def check_replaceable(path: Path, kind: tuple[bytes, str], option: str = "-o") -
         return
     with path.open("rb") as file:
         head = file.read(_HEAD)
-    if mark not in head and not (kind == MINED and head.strip() == _EMPTY_LIST):
+    # COCO annotations contain such entries, too.
+    is_one = head.startswith(mark) if kind == RESULTS else mark in head
+    if not is_one and not (kind in (MINED, RESULTS) and head.strip() == _EMPTY_LIST):
         raise SparseDetError(
             f"{path}: already exists and is not a {name}; not overwritten, choose another file "
             f"with {option}"

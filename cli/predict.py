@@ -1,6 +1,7 @@
 """`sparsedet predict`."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from sparsedet.errors import SparseDetError
 
 from .display import progress_bar
 from .options import DEFAULT_TOOL, Device, Json, complete_outputs, tool_option, url_option
-from .output import emit_json, say, table
+from .output import RESULTS, check_replaceable, emit_json, say, table
 
 _PANEL = "Pre-labels in an annotation tool"
 
@@ -132,6 +133,7 @@ def predict(
         raise SparseDetError(
             "missing input or output: pass SOURCE... and -o OUTPUT, or --push PROJECT"
         )
+    _check_output(output, sources)
     from sparsedet.prediction.detector import Detector
     from sparsedet.prediction.outputs import choose_output
     from sparsedet.prediction.predicting import predict_source
@@ -173,3 +175,13 @@ def predict(
     )
     if done and not any(counts.values()) and score > 0:
         say(f"no detection has a score of {score:g} or more: try --score {score / 5:g}")
+
+
+def _check_output(output: Path, sources: Sequence[str]) -> None:
+    """Refuse to overwrite the input, or a JSON file that is no older result."""
+    if any(
+        Path(source).exists() and output.exists() and output.samefile(source) for source in sources
+    ):
+        raise SparseDetError(f"{output}: is the input as well; choose another output with -o")
+    if output.suffix.lower() == ".json":
+        check_replaceable(output, RESULTS)

@@ -116,6 +116,27 @@ def test_broken_images_are_left_out_with_a_word(run: Path, photos: Path, tmp_pat
     assert not (tmp_path / "again.json").exists()
 
 
+def test_no_file_of_the_user_is_overwritten(run: Path, scenes: Scenes, tmp_path: Path) -> None:
+    data = tmp_path / "annotations.json"
+    shutil.copy(scenes.annotations, data)
+    (tmp_path / "clip.avi").write_bytes(b"a video")
+    before = data.read_bytes()
+    for source, output, says in [
+        (data, data, "is the input as well"),
+        (scenes.images, data, "already exists and is not a list of COCO results"),
+        (tmp_path / "clip.avi", tmp_path / "clip.avi", "is the input as well"),
+    ]:
+        result = sparsedet_here("predict", run, source, "--images", scenes.images, "-o", output)
+        assert says in result.error()
+    assert data.read_bytes() == before
+    assert (tmp_path / "clip.avi").read_bytes() == b"a video"
+    # Older results are replaced, even if there were none.
+    image = scenes.images / scenes.dataset.images[0].file_name
+    for score in ("0.003", "1.0", "0.003"):
+        again = ("predict", run, image, "-o", tmp_path / "found.json", "--score", score)
+        assert sparsedet_here(*again).status == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -57,7 +57,7 @@ def export(
     from sparsedet.prediction.detector import Detector, find_run
     from sparsedet.prediction.sources import open_source
 
-    wanted = format or ("onnx" if output.suffix == ".onnx" else "torchscript")
+    wanted = format or ("onnx" if output.suffix.lower() == ".onnx" else "torchscript")
     chosen = next((known for known in FORMATS if known == wanted), None)
     if chosen is None:
         raise ExportError(f"--format {wanted}: expected {' or '.join(FORMATS)}")

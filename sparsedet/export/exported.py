@@ -21,6 +21,8 @@ from sparsedet.prediction.sources import SourceImage
 Outputs = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 """Boxes (N, D, 4), scores (N, D) and classes (N, D)."""
 
+_ZIP = b"PK"
+"""First bytes of an archive, which TorchScript files are."""
 _SAME_BOX = 0.9
 """IoU from which two detections of a class count as the same."""
 
@@ -46,7 +48,7 @@ class ExportedDetector:
         """Load a file that `export_run` wrote.
 
         Args:
-            path: the file; `.onnx` or TorchScript.
+            path: the file, of any name.
             threads: of ONNX Runtime; None: one per core.
 
         Raises:
@@ -54,7 +56,9 @@ class ExportedDetector:
         """
         if not path.is_file():
             raise ExportError(f"{path}: no such file")
-        return cls(*(_onnx(path, threads) if path.suffix == ".onnx" else _torchscript(path)))
+        with path.open("rb") as file:
+            is_archive = file.read(len(_ZIP)) == _ZIP
+        return cls(*(_torchscript(path) if is_archive else _onnx(path, threads)))
 
     def predict(
         self, image: Picture, *, score: float = SCORE, color_order: ColorOrder = "RGB"
@@ -99,6 +103,8 @@ def difference(
 ) -> Difference:
     """Compare two detectors' results, image by image, at every score that they report.
 
+    Exported files detect on whole images, so the original does, too.
+
     Args:
         original: the detector.
         exported: the exported file.
@@ -108,10 +114,8 @@ def difference(
     done = detections = unmatched = 0
     pixels = scores = 0.0
     for image in images:
-        one, other = (
-            detector.predict(image.pixels, score=0.0, color_order="BGR")
-            for detector in (original, exported)
-        )
+        one = original.predict(image.pixels, score=0.0, tile=0, color_order="BGR")
+        other = exported.predict(image.pixels, score=0.0, color_order="BGR")
         done += 1
         detections += len(one)
         matched = _matched(one, other)

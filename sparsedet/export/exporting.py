@@ -39,9 +39,12 @@ def export_run(run: RunFolder, target: Path, format: Format) -> Path:
         The card's file.
 
     Raises:
-        ExportError: when a required package is not installed, or the model is not supported.
+        ExportError: when a required package is not installed, the model is not supported, or the
+            file is the run's own model.
         RunError: when the training has not finished.
     """
+    if target.resolve() == run.model.resolve():
+        raise ExportError(f"{target}: is the run's own model; choose another file")
     config = read_config(run.config).with_values({"MODEL.DEVICE": "cpu"})
     card = ModelCard.of_run(run, config)
     model = traceable(config, run.finished_model())

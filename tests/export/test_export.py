@@ -1,5 +1,6 @@
 """Exported files detect the same as the original, at any size and number of images."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from sparsedet.atomic_io import write_json, write_text
+from sparsedet.config.training_config import read_config
 from sparsedet.errors import ExportError
 from sparsedet.export.card import ModelCard
 from sparsedet.export.exported import ExportedDetector, difference
@@ -155,6 +157,29 @@ def test_the_command_compares_and_says_so(run: Path, scenes: Scenes, tmp_path: P
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.card.md", "model.pt"]
     refused = sparsedet_here("export", run, "-o", target, "--format", "tflite")
     assert "--format tflite: expected onnx or torchscript" in refused.error()
+
+
+def test_a_run_with_tiles_is_compared_on_whole_images(
+    onnx_file: Path, run: Path, scenes: Scenes, tmp_path: Path
+) -> None:
+    tiled = shutil.copytree(run, tmp_path / "tiled")
+    config = read_config(RunFolder(tiled).config).with_values({"INPUT.TILE": 64})
+    write_text(RunFolder(tiled).config, config.dump())
+    images = list(open_source([str(scenes.images)]))[:2]
+    exported = ExportedDetector.load(onnx_file, threads=1)
+    assert difference(Detector.load(tiled, "cpu"), exported, images).unmatched == 0
+
+
+def test_any_name_will_do_but_that_of_the_model(run: Path, tmp_path: Path) -> None:
+    image = np.zeros((40, 60, 3), dtype=np.uint8)
+    for name, options in [("a.ONNX", ()), ("b.bin", ("--format", "onnx"))]:
+        result = sparsedet_here("export", run, "-o", tmp_path / name, *options, "--json")
+        assert result.json()["format"] == "onnx"
+        assert ExportedDetector.load(tmp_path / name).predict(image).width == 60
+    model = RunFolder(run).model
+    before = model.read_bytes()
+    assert "is the run's own model" in sparsedet_here("export", run, "-o", model).error()
+    assert model.read_bytes() == before
 
 
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:

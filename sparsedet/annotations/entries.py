@@ -78,6 +78,11 @@ def url_name(entry: Mapping[str, Any]) -> str | None:
     return "/".join(part for part in parts[-2:] if part) or None
 
 
+def name_of_entry(entry: Mapping[str, Any]) -> Any:
+    """Return the file name of an image's entry, which need not be valid."""
+    return entry["file_name"] if "file_name" in entry else url_name(entry)
+
+
 def box_entry(box: Box) -> dict[str, Any]:
     """Return a box as COCO entry."""
     entry: dict[str, Any] = {
@@ -164,7 +169,7 @@ class EntryReader:
 
     def image(self, where: str, entry: Mapping[str, Any]) -> Image:
         """Return the image of an entry."""
-        name = entry["file_name"] if "file_name" in entry else url_name(entry)
+        name = name_of_entry(entry)
         if not is_text(name) or not name or "\0" in name:
             raise AnnotationError(f"{where}: file_name {name!r} is not a file name")
         name = name.replace("\\", "/")

@@ -8,7 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sparsedet.annotations import faults as kinds
-from sparsedet.annotations.entries import EntryReader, is_finite, is_int, is_text, leaves_folder
+from sparsedet.annotations.entries import (
+    EntryReader,
+    is_finite,
+    is_int,
+    is_text,
+    leaves_folder,
+    name_of_entry,
+)
 from sparsedet.annotations.faults import Faults
 from sparsedet.annotations.masks import mask_bounds
 from sparsedet.errors import AnnotationError
@@ -133,7 +140,7 @@ class _Repair:
         if not isinstance(entry, dict):
             self._note(kinds.IMAGE_BROKEN, where, f"{quoted(entry)} is not an object")
             return None
-        name = entry.get("file_name")
+        name = name_of_entry(entry)
         if not is_text(name) or not name.strip("/\\. ") or "\0" in name:
             self._note(kinds.IMAGE_BROKEN, where, f"file_name {quoted(name)} is not a file name")
             return None

@@ -6,7 +6,7 @@ from typing import Any, TypeGuard
 
 from sparsedet.annotations import faults as kinds
 from sparsedet.annotations import upright_size
-from sparsedet.annotations.entries import leaves_folder
+from sparsedet.annotations.entries import leaves_folder, name_of_entry
 from sparsedet.annotations.faults import Faults
 from sparsedet.errors import AnnotationError, UnreadableImageError
 from sparsedet.push_modes import Progress
@@ -20,7 +20,7 @@ def plain_names(content: Any) -> list[str]:
     entries = content.get("images") if isinstance(content, dict) else None
     if not isinstance(entries, list):
         return []
-    names = (entry.get("file_name") for entry in entries if isinstance(entry, dict))
+    names = (name_of_entry(entry) for entry in entries if isinstance(entry, dict))
     return [name.replace("\\", "/") for name in names if isinstance(name, str) and "\0" not in name]
 
 
@@ -29,7 +29,7 @@ def with_names_of(folder: Path, content: dict[str, Any], faults: Faults) -> dict
     found = names_in(folder, plain_names(content))
     images = []
     for entry in content["images"]:
-        name = entry.get("file_name") if isinstance(entry, dict) else None
+        name = name_of_entry(entry) if isinstance(entry, dict) else None
         plain = name.replace("\\", "/") if isinstance(name, str) else ""
         if plain in found and found[plain] != name:
             if leaves_folder(plain):
@@ -37,6 +37,8 @@ def with_names_of(folder: Path, content: dict[str, Any], faults: Faults) -> dict
                 message = f"{faults.source}: {where}: file_name {name!r} leaves the image folder"
                 faults.note(kinds.NAME_FOREIGN, where, message)
             entry = {**entry, "file_name": found[plain]}
+        elif isinstance(name, str):
+            entry = {**entry, "file_name": name}
         images.append(entry)
     return {**content, "images": images}
 

@@ -5,6 +5,7 @@ splits, the images in `images/`, and `report.json` with every fault. Every comma
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,9 @@ def _by_split(dataset: Dataset, inspection: Inspection) -> dict[str, Dataset]:
 
 
 def _without_repeated(dataset: Dataset) -> Dataset:
-    repeated = {id(box) for box in repeated_boxes(dataset)}
-    return dataset.with_boxes(box for box in dataset.boxes if id(box) not in repeated)
+    repeated = {box.id for box in repeated_boxes(dataset)}
+    # Not `with_boxes`: no object loses its box, so classes stay complete.
+    return replace(dataset, boxes=tuple(box for box in dataset.boxes if box.id not in repeated))
 
 
 def _report(inspection: Inspection, written: Mapping[str, Dataset]) -> dict[str, Any]:

@@ -156,6 +156,44 @@ def test_a_repaired_copy_has_no_faults_and_the_right_values(tmp_path: Path) -> N
     )
 
 
+def test_lvis_files_with_a_fault_keep_their_images(tmp_path: Path) -> None:
+    """They name images by their address only."""
+    for name in ("train2017/1.jpg", "val2017/2.jpg"):
+        write_image(tmp_path / "coco" / name)
+    address = "http://images.cocodataset.org/"
+    content = {
+        "images": [
+            {"id": 1, "coco_url": f"{address}train2017/1.jpg", "neg_category_ids": [2], **SIZE},
+            {"id": 2, "coco_url": f"{address}val2017/2.jpg", "neg_category_ids": [], **SIZE},
+            {"id": 3, "coco_url": f"{address}val2017/3.jpg", "neg_category_ids": [], **SIZE},
+        ],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9]},
+            {"id": 2, "image_id": 2, "category_id": 1, "bbox": [1, 1, 0, 9]},
+        ],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+    }
+    file = write(tmp_path, "lvis.json", json.dumps(content))
+    result = sparsedet_here("inspect", file, "--images", tmp_path / "coco", "--json").json()
+    assert (result["images"], result["boxes"]) == (2, 1)
+    assert _counts(result) == {"box-without-area": 1, "image-missing": 1}
+
+
+def test_leaving_out_a_repeated_box_keeps_its_class_complete(tmp_path: Path) -> None:
+    write_image(tmp_path / "images/a.jpg")
+    box = {"image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9]}
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "complete_classes": [1], **SIZE}],
+        "annotations": [{"id": 1, **box}, {"id": 2, **box}],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+    }
+    file = write(tmp_path, "annotations.json", json.dumps(content))
+    assert sparsedet_here("inspect", file, "--fix", tmp_path / "out").status == 0
+    made = read_coco(tmp_path / "out/annotations.json")
+    assert [box.id for box in made.boxes] == [1]
+    assert made.images[0].complete_classes == {1}
+
+
 def test_nothing_is_wrong(tmp_path: Path) -> None:
     write_image(tmp_path / "images/a.jpg")
     write(tmp_path, "data.yaml", "names: [dog, cat]\n")

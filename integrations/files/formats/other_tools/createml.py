@@ -11,7 +11,7 @@ from sparsedet.formats import SPLIT_NAMES, canonical_split
 from sparsedet.reading import quoted, read_list
 
 from ..conversion import LabelledBox
-from .file_kinds import json_files
+from .file_kinds import has_json, json_files
 from .read_format import ReadFormat
 from .records import Entry, Record, Records, Size
 from .shapes import number
@@ -29,7 +29,7 @@ class CreateMlFormat(ReadFormat):
 
     def detect(self, path: Path) -> bool:
         """Whether this is a CreateML file, or a folder with some."""
-        return bool(json_files(path, "createml"))
+        return has_json(path, "createml")
 
     def records(self, path: Path, images: Path | None, faults: Faults) -> Records:
         """Read the files; the split comes from a file's folder or name."""

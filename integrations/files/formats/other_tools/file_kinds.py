@@ -2,11 +2,13 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
 from sparsedet.loop.workspace import Workspace
+
+from ..image_folders import list_files
 
 JsonKind = Literal["labelme", "createml", "label-studio"]
 
@@ -45,17 +47,34 @@ def json_kind(path: Path) -> JsonKind | None:
     return None
 
 
+def has_json(path: Path, kind: JsonKind) -> bool:
+    """Whether a file, or one of the first files of a folder, was written by a tool."""
+    files = [path] if path.is_file() else first_files(path, ".json")
+    return any(json_kind(file) == kind for file in files)
+
+
 def json_files(path: Path, kind: JsonKind) -> list[Path]:
-    """Return the file, or the first files of a folder, written by a tool."""
-    if path.is_file():
-        return [path] if json_kind(path) == kind else []
-    return [file for file in first_files(path, ".json") if json_kind(file) == kind]
+    """Return the file, or all files of a folder, written by a tool."""
+    files = [path] if path.is_file() else all_files(path, ".json")
+    return [file for file in files if json_kind(file) == kind]
+
+
+def all_files(folder: Path, suffix: str) -> list[Path]:
+    """Return the files of a folder and its sub-folders, sorted, upper ones first.
+
+    Args:
+        folder: where to look.
+        suffix: suffix in lower case, with the dot.
+    """
+    if not folder.is_dir():
+        return []
+    return _upper_first(folder / name for name in list_files(folder, {suffix}))
 
 
 def first_files(folder: Path, suffix: str) -> list[Path]:
-    """Return a few files of a folder and its sub-folders, sorted, upper ones first.
+    """Return a few files of a folder and its sub-folders, to detect its format by.
 
-    Workspaces are skipped.
+    They are sorted, upper ones first. Workspaces are skipped.
 
     Args:
         folder: where to look.
@@ -69,13 +88,17 @@ def first_files(folder: Path, suffix: str) -> list[Path]:
             found.append(entry)
             if len(found) == _MOST_SHOWN:
                 break
-    return sorted(found, key=lambda file: (len(file.parts), file))
+    return _upper_first(found)
 
 
 def head_of(path: Path, size: int = _HEAD) -> bytes:
     """Return the first bytes of a file."""
     with path.open("rb") as file:
         return file.read(size)
+
+
+def _upper_first(files: Iterable[Path]) -> list[Path]:
+    return sorted(files, key=lambda file: (len(file.parts), file))
 
 
 def _walk(folder: Path, depth: int) -> Iterator[Path]:

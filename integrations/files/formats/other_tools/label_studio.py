@@ -13,7 +13,7 @@ from sparsedet.push_modes import Progress, no_progress
 
 from ..conversion import common_losses, counted, has_own_area
 from ..image_folders import link_images
-from .file_kinds import json_files
+from .file_kinds import has_json, json_files
 from .label_studio_tasks import read_tasks
 from .read_format import ReadFormat
 from .records import Record, Records
@@ -45,7 +45,7 @@ class LabelStudioFormat(ReadFormat):
 
     def detect(self, path: Path) -> bool:
         """Whether this is a Label Studio file, or a folder with some."""
-        return bool(json_files(path, "label-studio"))
+        return has_json(path, "label-studio")
 
     def records(self, path: Path, images: Path | None, faults: Faults) -> Records:
         """Read the files; the split comes from a file's name or folder."""

@@ -1,7 +1,7 @@
 """Open Images' csv files: a box per row, in shares of its image, with a class label."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -12,7 +12,7 @@ from sparsedet.formats import SPLIT_NAMES, canonical_split
 
 from ..conversion import LabelledBox
 from ..image_folders import list_files
-from .file_kinds import first_files, head_of
+from .file_kinds import all_files, first_files, head_of
 from .read_format import ReadFormat
 from .records import Entry, Record, Records, Size, warn_once
 from .shapes import number
@@ -41,11 +41,11 @@ class OpenImagesFormat(ReadFormat):
 
     def detect(self, path: Path) -> bool:
         """Whether this is a csv file of boxes, or a folder with some."""
-        return bool(_files(path))
+        return bool(_with_boxes([path] if path.is_file() else first_files(path, ".csv")))
 
     def records(self, path: Path, images: Path | None, faults: Faults) -> Records:
         """Read the files; the split comes from a file's name or folder."""
-        files = _files(path)
+        files = _with_boxes([path] if path.is_file() else all_files(path, ".csv"))
         if not files:
             raise AnnotationError(f"{path}: not a csv file of Open Images ({self.layout})")
         root = path.parent if path.is_file() else path
@@ -79,8 +79,7 @@ class OpenImagesFormat(ReadFormat):
         return Records(root / "boxes.csv", records, class_keys=keys, images=folder)
 
 
-def _files(path: Path) -> list[Path]:
-    files = [path] if path.is_file() else first_files(path, ".csv")
+def _with_boxes(files: Iterable[Path]) -> list[Path]:
     return [file for file in files if file.suffix.lower() == ".csv" and _has_boxes(file)]
 
 
@@ -146,7 +145,7 @@ def _class_names(root: Path) -> dict[str, str]:
     """Return class names by label, from any file that lists them."""
     names: dict[str, str] = {}
     for folder in dict.fromkeys((root, root.parent)):
-        for file in first_files(folder, ".csv") if folder == root else _metadata(folder):
+        for file in all_files(folder, ".csv") if folder == root else _metadata(folder):
             if any(word in file.stem.lower() for word in _NAMES) and not _has_boxes(file):
                 names |= _two_columns(file)
         if names:

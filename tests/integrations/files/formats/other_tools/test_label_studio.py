@@ -83,6 +83,15 @@ def test_an_export_with_all_shapes_that_have_a_box(tmp_path: Path) -> None:
     assert len(dataset.boxes) == rectangles
 
 
+def test_every_file_of_a_folder_is_read(tmp_path: Path) -> None:
+    for number in range(25):
+        write_image(tmp_path / f"images/{number}.jpg")
+        content = json.dumps([task(number, f"{number}.jpg", region())])
+        write(tmp_path, f"batch {number}.json", content)
+    assert detect_format(tmp_path) == "label-studio"
+    assert len(read_dataset(tmp_path).dataset.images) == 25
+
+
 def test_json_min(tmp_path: Path) -> None:
     value = {**VALUE, "rectanglelabels": ["dog"], "original_width": 120, "original_height": 80}
     entry = {

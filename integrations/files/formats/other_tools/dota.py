@@ -44,20 +44,25 @@ class DotaFormat(ReadFormat):
             raise AnnotationError(f"{path}: not a DOTA folder ({self.layout})")
         root = path.parent if path.name.lower().startswith(_FOLDER) else path
         records = []
-        unread = set()
-        for name in _one_version(list_files(path, {".txt"})):
-            file = path / name
-            if _is_dota_file(file) or _is_empty(file):
-                unread.add(file.stem)
-                with faults.left_out(LABELS_BROKEN, name):
-                    records.append(_file(root, file))
-                    unread.remove(file.stem)
+        names = _one_version(list_files(path, {".txt"}))
+        files = {name: path / name for name in names}
+        # In a label folder, a file without a valid line is broken, not another one.
+        ours = {
+            name: file
+            for name, file in files.items()
+            if _version(name)[1] or _is_dota_file(file) or _is_empty(file)
+        }
+        unread = set(ours)
+        for name, file in ours.items():
+            with faults.left_out(LABELS_BROKEN, name):
+                records.append(_file(root, file))
+                unread.remove(name)
         folder = root / "images"
         return Records(
             root / "labels.txt",
             records,
             images=None if images else folder if folder.is_dir() else root,
-            unread=frozenset(unread),
+            unread=frozenset(ours[name].stem for name in unread),
             lists_images=False,
         )
 
@@ -86,9 +91,9 @@ def _version(name: str) -> tuple[str, str]:
 def _is_dota_file(file: Path) -> bool:
     """Whether the first lines of a file are DOTA's."""
     try:
-        with file.open(encoding="utf-8-sig") as opened:
+        with file.open(encoding="utf-8-sig", errors="replace") as opened:
             lines = [opened.readline(1000) for _ in range(_HEADER_LINES)]
-    except (OSError, UnicodeDecodeError):
+    except OSError:
         return False
     return lines[0].startswith(_HEADERS[0]) or any(_is_line(line.split()) for line in lines)
 

@@ -15,7 +15,7 @@ from sparsedet.reading import quoted, read_json
 
 from ..conversion import LabelledBox
 from ..image_folders import list_files, stem
-from .file_kinds import json_files, json_kind
+from .file_kinds import has_json, json_kind
 from .read_format import ReadFormat
 from .records import Entry, Record, Records, Size
 from .shapes import hull, no_box, outlined, points
@@ -36,20 +36,19 @@ class LabelMeFormat(ReadFormat):
 
     def detect(self, path: Path) -> bool:
         """Whether this is a LabelMe file, or a folder with some."""
-        return bool(json_files(path, "labelme"))
+        return has_json(path, "labelme")
 
     def records(self, path: Path, images: Path | None, faults: Faults) -> Records:
         """Read the files; `train/`, `val/` and `test/` are splits."""
         root = path.parent if path.is_file() else path
         names = [path.name] if path.is_file() else list_files(root, {".json"})
         records = []
-        unread = set()
-        for name in names:
-            if json_kind(root / name) == "labelme":
-                unread.add(PurePosixPath(name).stem)
-                with faults.left_out(LABELS_BROKEN, name):
-                    records.append(_file(root, name))
-                    unread.remove(PurePosixPath(name).stem)
+        ours = [name for name in names if _is_ours(root / name)]
+        unread = set(ours)
+        for name in ours:
+            with faults.left_out(LABELS_BROKEN, name):
+                records.append(_file(root, name))
+                unread.remove(name)
         if not records and not faults.found:
             raise AnnotationError(f"{path}: no LabelMe files ({self.layout})")
         # A single file is one image, regardless of others around it.
@@ -57,9 +56,14 @@ class LabelMeFormat(ReadFormat):
             root / "labels.json",
             records,
             usual_images=root if list_files(root, IMAGE_SUFFIXES) else None,
-            unread=frozenset(unread),
+            unread=frozenset(PurePosixPath(name).stem for name in unread),
             lists_images=path.is_file(),
         )
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether it is a LabelMe file, or was to become one: a tool may have died while saving."""
+    return json_kind(file) == "labelme" or file.stat().st_size == 0
 
 
 def _file(root: Path, name: str) -> Record:

@@ -95,6 +95,20 @@ def test_dota_splits(labels: str, tmp_path: Path) -> None:
     assert len(read_dataset(tmp_path, split="train").dataset.images) == 2
 
 
+@pytest.mark.parametrize("broken", [b"\xff\xff", b"1 2 3\n4 5 6\n7 8 9\n"])
+def test_dota_labels_of_equal_names_do_not_hide_a_broken_file(
+    broken: bytes, tmp_path: Path
+) -> None:
+    for split in ("train", "val"):
+        dota(tmp_path / split, "labelTxt", "images", "P1", "P2")
+    (tmp_path / "train/labelTxt/P1.txt").write_bytes(broken)
+    faults = Faults(tmp_path)
+    dataset = read_dataset(tmp_path, faults=faults).dataset
+    kept = objects(dataset).get("train/images/P1.png")
+    kinds = {fault.kind.name for fault in faults.found}
+    assert (kept, kinds) in [(None, {"labels-broken"}), ([], {"box-broken"})]
+
+
 def test_dota_of_two_versions_is_read_once(tmp_path: Path) -> None:
     for version in ("labelTxt-v1.0", "labelTxt-v1.5"):
         dota(tmp_path, version, "images", "P1")

@@ -82,6 +82,20 @@ def test_several_folders_of_images(tmp_path: Path) -> None:
     assert len(read_dataset(tmp_path, split="train").dataset.boxes) == 4
 
 
+@pytest.mark.parametrize("broken", ["", '{"shapes": 7}'])
+def test_an_image_whose_labels_are_broken_is_not_one_without_boxes(
+    broken: str, tmp_path: Path
+) -> None:
+    for name in ("a/1", "a/2", "b/1", "b/2"):
+        write_image(tmp_path / f"{name}.jpg")
+        labelme(tmp_path, f"{name}.json", f"{name[2:]}.jpg", RECTANGLE)
+    write(tmp_path, "a/1.json", broken)
+    faults = Faults(tmp_path)
+    dataset = read_dataset(tmp_path, faults=faults).dataset
+    assert sorted(objects(dataset)) == ["a/2.jpg", "b/1.jpg", "b/2.jpg"]
+    assert [fault.kind.name for fault in faults.found] == ["labels-broken"]
+
+
 def test_a_renamed_image_is_found_by_the_name_of_its_file(tmp_path: Path) -> None:
     labelme(tmp_path, "new.json", "old.jpg", RECTANGLE)
     write_image(tmp_path / "new.png")

@@ -198,13 +198,16 @@ def _is_group(box: Box) -> bool:
 
 
 def _image_ids(dataset: "Dataset") -> dict[str, list[int]]:
-    """Return image ids by possible label names; several if names coincide."""
+    """Return image ids by possible label names; several if names coincide.
+
+    A name that is an image's in full is no other one's.
+    """
     ids: dict[str, list[int]] = defaultdict(list)
     for image in dataset.images:
         path = PurePosixPath(image.file_name)
         for name in {str(path), str(path.with_suffix("")), path.name, path.stem}:
             ids[name].append(image.id)
-    return ids
+    return ids | {image.file_name: [image.id] for image in dataset.images}
 
 
 def _class_ids(dataset: "Dataset", names: Mapping[str, str]) -> dict[str, int]:

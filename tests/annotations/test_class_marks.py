@@ -169,3 +169,12 @@ def test_images_of_one_name_are_known_by_folder_or_suffix(tmp_path: Path) -> Non
     assert marks(found.dataset) == [{DOG}, {BIRD}, {CAT}, set()]
     with pytest.raises(AnnotationError, match="ambiguous ImageID 'a': matches 2 images"):
         with_image_labels(given, labels(tmp_path, "a,x,Dog,0"))
+
+
+def test_a_full_name_is_unambiguous(tmp_path: Path) -> None:
+    images = (Image(1, "a.jpg", 100, 100), Image(2, "train/a.jpg", 100, 100))
+    given = replace(dataset(), images=images)
+    file = labels(tmp_path, "a.jpg,verification,Cat,0", "train/a.jpg,verification,Dog,0")
+    assert marks(with_image_labels(given, file).dataset) == [{CAT}, {DOG}]
+    with pytest.raises(AnnotationError, match="ambiguous ImageID 'a'"):
+        with_image_labels(given, labels(tmp_path, "a,verification,Cat,0"))

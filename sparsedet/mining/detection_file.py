@@ -3,6 +3,7 @@
 An open-vocabulary detector, an ensemble, an API: any source of boxes may propose some.
 """
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from sparsedet.annotations import Dataset
+from sparsedet.annotations import Dataset, Image
+from sparsedet.annotations.entries import THINNEST
 from sparsedet.atomic_io import read_json
 from sparsedet.errors import AnnotationError
 from sparsedet.mining.detections import Detections
+
+logger = logging.getLogger(__name__)
 
 IMAGES_SUFFIX = ".images.json"
 """Suffix of the file next to a results list that lists images and categories."""
@@ -34,7 +38,7 @@ def read_detections(
     `category_id` or a name under `label`, `category_name` or `class`. Category ids are those of the
     file's own categories if it lists any, else the dataset's. Entries on other images are ignored:
     a model may have seen more of them. File names may lack or have other folders, if the file name
-    alone identifies the image.
+    alone identifies the image. Boxes are clipped to their image.
 
     Args:
         path: the file.
@@ -50,6 +54,7 @@ def read_detections(
     images = _Images(dataset, listed)
     classes = _Classes(dataset, listed, names or {})
     rows: dict[int, list[tuple[float, int, list[float]]]] = {i.id: [] for i in dataset.images}
+    outside: list[str] = []
     for number, entry in enumerate(entries):
         where = f"{path}: entry {number}"
         if not isinstance(entry, dict):
@@ -57,15 +62,28 @@ def read_detections(
         image_id = images.of(entry)
         category_id = classes.of(entry, where)
         box, score = _box(entry, where)
-        if image_id is not None and category_id is not None:
-            rows[image_id].append((score, category_id, box))
+        if image_id is None or category_id is None:
+            continue
+        inside = _inside(box, dataset.image_by_id[image_id])
+        if inside is None:
+            outside.append(where)
+        else:
+            rows[image_id].append((score, category_id, inside))
     if classes.unknown:
         shown = ", ".join(sorted(classes.unknown)[:_SHOWN])
         raise AnnotationError(
             f"{path}: classes that the data does not have: {shown}; say which they are with --map "
             "THEIRS=OURS (--map THEIRS= leaves one out)"
         )
-    if entries and not any(rows.values()):
+    if outside:
+        logger.warning(
+            "%s: left out %d boxes outside of their image; is bbox [x, y, width, height], in "
+            "pixels of the upright image? (first: %s)",
+            path,
+            len(outside),
+            outside[0].removeprefix(f"{path}: "),
+        )
+    if entries and not outside and not any(rows.values()):
         raise AnnotationError(
             f"{path}: none of its {len(entries)} entries is on an image of the data; image ids or "
             "file names have to be the same"
@@ -113,7 +131,7 @@ class _Images:
         listed = content.get("images")
         if isinstance(listed, list):
             self._ids = {
-                image["id"]: self._named(str(image.get("file_name")))
+                image["id"]: self._named(str(image.get("file_name")).replace("\\", "/"))
                 for image in listed
                 if isinstance(image, dict) and isinstance(image.get("id"), int)
             }
@@ -122,7 +140,7 @@ class _Images:
         """Return its id; None if the dataset lacks it."""
         name = entry.get("file_name")
         if isinstance(name, str):
-            return self._named(name)
+            return self._named(name.replace("\\", "/"))
         number = entry.get("image_id")
         return self._ids.get(number) if isinstance(number, int) else None
 
@@ -189,6 +207,13 @@ def _box(entry: Mapping[str, Any], where: str) -> tuple[list[float], float]:
     if not 0 <= score <= 1:
         raise AnnotationError(f"{where}: score {score:g}: expected 0 to 1")
     return [left, top, left + width, top + height], score
+
+
+def _inside(box: Sequence[float], image: Image) -> list[float] | None:
+    """Return the part of a box in its image: models reach over the edge. None: there is none."""
+    left, top = max(box[0], 0.0), max(box[1], 0.0)
+    right, bottom = min(box[2], float(image.width)), min(box[3], float(image.height))
+    return [left, top, right, bottom] if min(right - left, bottom - top) >= THINNEST else None
 
 
 def _detections(image_id: int, found: Sequence[tuple[float, int, list[float]]]) -> Detections:

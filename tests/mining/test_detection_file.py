@@ -48,6 +48,24 @@ def test_names_and_file_names_serve_as_well(tmp_path: Path) -> None:
     assert len(read_detections(write(tmp_path, [one]), DATA)[1].scores) == 1
 
 
+def test_file_names_of_windows_are_understood(tmp_path: Path) -> None:
+    one = entry(file_name="somewhere\\2.jpg")
+    assert len(read_detections(write(tmp_path, [one]), DATA)[1].scores) == 1
+    content = {"images": [{"id": 1, "file_name": "x\\2.jpg"}], "annotations": [entry()]}
+    assert len(read_detections(write(tmp_path, content), DATA)[1].scores) == 1
+
+
+def test_boxes_are_clipped_to_their_image(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Models reach over the edge; annotation tools don't take such boxes."""
+    entries = [entry(bbox=[-5, 10, 40, 300]), entry(bbox=[300, 10, 20, 20])]
+    first, _ = read_detections(write(tmp_path, entries), DATA)
+    assert first.boxes.tolist() == [[0, 10, 35, 100]]
+    assert "left out 1 boxes outside of their image" in caplog.text
+    assert "entry 1" in caplog.text
+
+
 def test_a_coco_file_has_images_and_classes_of_its_own(tmp_path: Path) -> None:
     content = {
         "images": [{"id": 70, "file_name": "2.jpg"}, {"id": 1, "file_name": "other.jpg"}],

@@ -67,7 +67,12 @@ class _Whole:
                 continue
             image_ids[image.id] = self._image_ids.free(image.id)
             self._split_of[name] = split
-            self.images[name] = replace(image, id=image_ids[image.id], file_name=name)
+            self.images[name] = replace(
+                image,
+                id=image_ids[image.id],
+                file_name=name,
+                complete_classes=frozenset(categories[id] for id in image.complete_classes),
+            )
         for boxes, all, ids in (
             (dataset.boxes, self.boxes, self._box_ids),
             (dataset.verified_negatives, self.negatives, self._negative_ids),

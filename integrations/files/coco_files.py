@@ -90,7 +90,7 @@ class CocoFiles:
                 entry = self._added(next(numbers), id, decision.region, decision.origin)
                 annotations[entry["id"]] = entry
             if change.marks_complete or change.completed_classes:
-                classes = self._stored_ids(change.completed_classes).union(self._marked_ids(id))
+                classes = self._stored_ids(change.completed_classes) | self._complete_ids(id)
                 whole = change.marks_complete or self.dataset.image_by_id[id].exhaustive
                 marks[id] = _Marks(whole, classes)
         return self._save(annotations.values(), marks)
@@ -140,6 +140,16 @@ class CocoFiles:
         """Return the category ids in the file that an image's entry marks as complete."""
         entry = self._image_entries[image_id]
         return sorted(entry.get("complete_classes") or ())
+
+    def _complete_ids(self, image_id: int) -> set[int]:
+        """Return the complete classes of an image, which LVIS's keys give as well.
+
+        Where an image has marks of our own, those keys don't count.
+        """
+        marked = self._marked_ids(image_id)
+        complete = self.dataset.image_by_id[image_id].complete_classes
+        names = {self.dataset.category_by_id[id].name for id in complete}
+        return set(marked) if marked else self._stored_ids(names)
 
     def _stored_ids(self, names: Collection[str]) -> set[int]:
         """Return category ids in the file by current name."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sparsedet.annotations import Box, Category, Dataset, Image, read_coco, write_coco
+from sparsedet.formats import read_dataset
 from sparsedet.integrations.files import FilesTool
 from sparsedet.integrations.files.annotation_files import identify, with_present_names
 from sparsedet.integrations.files.coco_files import CocoFiles
@@ -124,6 +125,39 @@ def test_a_mark_of_two_classes_that_are_one_now_is_written_for_both(tmp_path: Pa
     files = CocoFiles(tmp_path / "annotations.json", {"van": "truck", "bus": "truck"})
     files.write({"a.png": Changes(completed_classes=frozenset({"truck"}))})
     assert read(tmp_path / "annotations.json")["images"][0]["complete_classes"] == [BUS, CAR, VAN]
+
+
+def test_a_merged_mark_keeps_those_of_lvis(tmp_path: Path) -> None:
+    file = tmp_path / "annotations.json"
+    write_coco(dataset(), file)
+    content = read(file)
+    content["images"][0] |= {"neg_category_ids": [CAR], "not_exhaustive_category_ids": []}
+    write(file, content)
+    files = CocoFiles(file, {})
+    assert files.dataset.images[0].complete_classes == {BUS, CAR}
+    before = files.content_of("a.png")
+    files.write({"a.png": Changes(completed_classes=frozenset({"van"}))})
+    assert read_coco(file).images[0].complete_classes == {BUS, CAR, VAN}
+    CocoFiles(file, {}).put_back({"a.png": before})
+    assert read(file) == content
+
+
+def test_splits_that_number_classes_differently_keep_their_marks(tmp_path: Path) -> None:
+    given = dataset(BUS)
+    write_coco(given, tmp_path / "train.json")
+    other = replace(
+        given,
+        images=(Image(1, "b.png", 120, 80, complete_classes=frozenset({CAR})),),
+        boxes=(),
+        categories=(Category(BUS, "car"), Category(CAR, "bus"), Category(VAN, "tram")),
+    )
+    write_coco(other, tmp_path / "val.json")
+    both = read_dataset(tmp_path, format="coco").dataset
+    names = {category.id: category.name for category in both.categories}
+    assert [{names[id] for id in image.complete_classes} for image in both.images] == [
+        {"bus"},
+        {"bus"},
+    ]
 
 
 def test_an_accepted_box_marks_no_class_of_an_image_of_lvis(pulled: Pulled) -> None:

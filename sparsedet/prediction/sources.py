@@ -121,7 +121,7 @@ class Files:
 
     def __iter__(self) -> Iterator[SourceImage]:
         """Yield the readable ones."""
-        unreadable = UnreadableImages(len(self._files), len(self._files), warn_unreadable)
+        unreadable = UnreadableImages(None, len(self._files), warn_unreadable)
         for id, name, path in self._files:
             try:
                 pixels = self._read(id, name, path)
@@ -204,8 +204,9 @@ def _files_of(text: str) -> list[tuple[str, Path]]:
             if _is_image(file.relative_to(path)) and file.is_file()
         ]
     if path.exists():
-        if path.suffix.lower() in VIDEO_SUFFIXES:
-            raise PredictionError(f"{text}: a video must be the only input")
+        what = "a COCO file" if path.suffix.lower() == ".json" else "a video"
+        if path.suffix.lower() in {".json", *VIDEO_SUFFIXES}:
+            raise PredictionError(f"{text}: {what} must be the only input")
         return [(path.name, path)]
     base = _fixed_part(path) if glob.has_magic(text) else None
     pattern = str(path.relative_to(base)) if base is not None else ""

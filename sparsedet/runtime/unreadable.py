@@ -27,14 +27,14 @@ class UnreadableImages:
 
     def __init__(
         self,
-        limit: int,
+        limit: int | None,
         total: int,
         on_unreadable: OnUnreadable = lambda path, reason: None,
     ) -> None:
         """Start empty.
 
         Args:
-            limit: maximum number of skipped files (DATALOADER.MAX_UNREADABLE).
+            limit: maximum number of skipped files (DATALOADER.MAX_UNREADABLE); None: all but one.
             total: number of images in the set, of which one has to remain.
             on_unreadable: called once per file.
         """
@@ -55,12 +55,17 @@ class UnreadableImages:
             return
         self.reasons[path] = reason
         count = len(self.reasons)
-        if count > self.limit or count == self.total:
+        if count == self.total or (self.limit is not None and count > self.limit):
             shown = "; ".join(list(self.reasons.values())[:_SHOWN])
             more = f"; and {count - _SHOWN} more" if count > _SHOWN else ""
+            allowed = (
+                ", but the configuration key DATALOADER.MAX_UNREADABLE allows "
+                f"{min(self.limit, self.total - 1)}"
+                if self.limit is not None
+                else ""
+            )
             raise AnnotationError(
-                f"{count} of {self.total} images can't be read, but the configuration key "
-                f"DATALOADER.MAX_UNREADABLE allows {min(self.limit, self.total - 1)}: "
-                f"{shown}{more}; repair these files, or remove them from the data"
+                f"{count} of {self.total} images can't be read{allowed}: {shown}{more}; repair "
+                "these files, or remove them from the data"
             )
         self.on_unreadable(path, reason)

@@ -112,7 +112,7 @@ def test_broken_images_are_left_out_with_a_word(run: Path, photos: Path, tmp_pat
         (photos / name).write_bytes(b"nothing")
     result = sparsedet_here("predict", run, photos, "-o", tmp_path / "again.json", *LOW)
     assert result.status == 1
-    assert "3 of 3 images can't be read" in result.err
+    assert "3 of 3 images can't be read: " in result.err
     assert not (tmp_path / "again.json").exists()
 
 
@@ -145,6 +145,7 @@ def test_no_file_of_the_user_is_overwritten(run: Path, scenes: Scenes, tmp_path:
         (["empty", "-o", "f.json"], "no images in empty"),
         (["a.png", "other/a.png", "-o", "f.json"], "would both be 'a.png'"),
         (["99", "-o", "f.json"], "camera 99: OpenCV can't open it"),
+        (["a.png", "notes.json", "-o", "f.json"], "notes.json: a COCO file must be the only input"),
         (["a.png", "-o", "f", "--format", "results"], "one file; use a name"),
         (["a.png", "-o", "f", "--format", "bmp"], "--format bmp: expected results, pictures"),
         (["a.png", "-o", "f.json", "--classes", "cow"], "no class 'cow'"),
@@ -155,6 +156,7 @@ def test_what_can_not_be_done_is_one_line(
     run: Path, photos: Path, arguments: list[str], says: str
 ) -> None:
     (photos / "empty").mkdir()
+    (photos / "notes.json").write_text("[]")
     (photos / "other").mkdir()
     shutil.copy(photos / "b.png", photos / "other/a.png")
     assert says in sparsedet_here("predict", run, *arguments, cwd=photos).error()

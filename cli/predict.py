@@ -141,7 +141,7 @@ def predict(
 
     source = open_source(sources, images)
     detector = Detector.load(run, device)
-    target = choose_output(output, format, detector.classes, source.frame_rate)
+    target = choose_output(output, format, detector.classes, source.frame_rate, source.names)
     start = time.monotonic()
     with progress_bar() as report:
         counts = predict_source(

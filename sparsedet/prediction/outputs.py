@@ -1,7 +1,10 @@
 """Outputs for detections: COCO results, label files, pictures, a video."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import cv2
@@ -55,7 +58,11 @@ def output_kinds() -> list[str]:
 
 
 def choose_output(
-    path: Path, kind: str | None, classes: dict[int, str], frame_rate: float | None
+    path: Path,
+    kind: str | None,
+    classes: dict[int, str],
+    frame_rate: float | None,
+    names: Sequence[str] = (),
 ) -> Output:
     """Return the output that writes to `path`.
 
@@ -64,9 +71,11 @@ def choose_output(
         kind: one of `output_kinds`; None: by the path's suffix, pictures for a folder.
         classes: all classes of the detector by category id.
         frame_rate: frames per second, for a video.
+        names: of the images, as far as they are known.
 
     Raises:
         PredictionError: when path and kind don't match, or the output exists already.
+        AnnotationError: when the format has one label file for two of the images.
     """
     suffix = path.suffix.lower()
     if kind is None:
@@ -84,7 +93,7 @@ def choose_output(
         return DrawnVideo(path, frame_rate or 1.0)
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise PredictionError(f"{path}: exists already; choose another folder or remove it")
-    return DrawnPictures(path) if kind == "pictures" else LabelFiles(path, kind, classes)
+    return DrawnPictures(path) if kind == "pictures" else LabelFiles(path, kind, classes, names)
 
 
 class CocoResults:
@@ -127,13 +136,16 @@ class LabelFiles:
     Most formats can't store scores.
     """
 
-    def __init__(self, folder: Path, format: str, classes: dict[int, str]) -> None:
+    def __init__(
+        self, folder: Path, format: str, classes: dict[int, str], names: Sequence[str] = ()
+    ) -> None:
         self._folder = folder
         self._format = load_format(format)
         categories = tuple(Category(id, name) for id, name in classes.items())
         self._dataset = Dataset((), (), categories)
         self._images: list[Image] = []
         self._boxes: list[Box] = []
+        self._check(names)
 
     def add(self, image: SourceImage, found: Found) -> None:
         """Add detections."""
@@ -147,6 +159,15 @@ class LabelFiles:
         dataset = replace(self._dataset, images=tuple(self._images), boxes=tuple(self._boxes))
         with atomic_folder(self._folder) as folder:
             self._format.write(dataset, folder, images=None)
+
+    def _check(self, names: Sequence[str]) -> None:
+        """Try to write images that differ by their suffix only: later, all detections are lost."""
+        stems = Counter(PurePosixPath(name).with_suffix("") for name in names)
+        alike = [name for name in names if stems[PurePosixPath(name).with_suffix("")] > 1]
+        if alike:
+            images = tuple(Image(id, name, 1, 1) for id, name in enumerate(alike, start=1))
+            with TemporaryDirectory(prefix="sparsedet-predict-") as folder:
+                self._format.write(replace(self._dataset, images=images), Path(folder), images=None)
 
     def discard(self) -> None:
         """Do nothing: nothing has been written yet."""

@@ -52,6 +52,11 @@ class ImageSource(Protocol):
         """Whether it only ends when it is stopped."""
         ...
 
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of its images; empty if they are numbered."""
+        ...
+
     def __iter__(self) -> Iterator[SourceImage]:
         """Yield the images, skipping unreadable ones with a warning.
 
@@ -119,6 +124,11 @@ class Files:
         """Number of images."""
         return len(self._files)
 
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the images."""
+        return [name for _, name, _ in self._files]
+
     def __iter__(self) -> Iterator[SourceImage]:
         """Yield the readable ones."""
         unreadable = UnreadableImages(None, len(self._files), warn_unreadable)
@@ -147,6 +157,8 @@ class Frames:
     Raises:
         PredictionError: when it can't be opened.
     """
+
+    names: Sequence[str] = ()
 
     def __init__(self, video: str | int, name: str) -> None:
         self._video = cv2.VideoCapture(video)

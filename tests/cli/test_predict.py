@@ -10,6 +10,7 @@ from pycocotools.coco import COCO
 
 from sparsedet.annotations import read_upright
 from sparsedet.formats import read_dataset
+from sparsedet.prediction.detector import Detector
 from tests.cli.command import sparsedet, sparsedet_here
 from tests.conftest import Scenes
 from tests.prediction.random_run import make_random_run
@@ -72,6 +73,20 @@ def test_label_files_are_read_back(run: Path, photos: Path, tmp_path: Path, form
     assert len(read.boxes) == expected
     again = sparsedet_here("predict", run, photos, "-o", labels, "--format", format, *LOW)
     assert "exists already" in again.error()
+
+
+def test_images_that_share_a_label_file_are_refused_at_once(
+    run: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not when all detections are made."""
+    shutil.copy(photos / "a.png", photos / "a.jpg")
+    monkeypatch.setattr(Detector, "predict_all", None)
+    for format in ("yolo", "voc"):
+        result = sparsedet_here("predict", run, photos, "-o", photos / "x", "--format", format)
+        assert "images a.jpg and a.png would share the file a." in result.error()
+    monkeypatch.undo()
+    tasks = ("-o", photos / "x", "--format", "label-studio")
+    assert sparsedet_here("predict", run, photos, *tasks).status == 0
 
 
 def test_pictures_have_boxes(run: Path, photos: Path, tmp_path: Path) -> None:

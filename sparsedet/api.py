@@ -43,7 +43,7 @@ def read(data: str | Path, images: str | Path | None = None) -> "tuple[Dataset, 
         images: the image folder, if not in the usual location.
 
     Returns:
-        The dataset, and the folder that its file names are relative to.
+        The dataset with all of its splits, and the folder that its file names are relative to.
 
     Raises:
         SparseDetError: when nothing is there, or it can't be read.
@@ -69,7 +69,7 @@ def split(
     Does not look for near duplicates.
 
     Args:
-        data: what to split; see `read`.
+        data: what to split; see `read`. If it has splits, `train` is used.
         output: the folder to create, with `train.json`, `removed.json`, `val.json` and
             `split.json`.
         recipe: name or file of the removal recipe; None removes no boxes.
@@ -85,10 +85,11 @@ def split(
         SparseDetError: when the folder exists with other content, or the recipe can't be applied.
     """
     from sparsedet.atomic_io import atomic_folder
+    from sparsedet.loop.data_sources import FOR_TRAINING, read_data
     from sparsedet.sparsify import Validation, load_recipe, make_split
     from sparsedet.sparsify.split import describe_split, write_split
 
-    dataset, _ = read(data, images)
+    dataset = read_data(str(data), _path(images), reading=FOR_TRAINING).dataset
     chosen = None if recipe is None else load_recipe(recipe)
     if chosen is not None and drop is not None:
         chosen = chosen.with_drop(drop)
@@ -119,7 +120,7 @@ def train(
     Called again with the same arguments, it resumes an interrupted run, and returns a finished one.
 
     Args:
-        data: the training data; see `read`.
+        data: the training data; see `read`. If it has splits, `train` is used.
         output: the run folder.
         images: the image folder.
         config: name or file of the configuration, or `auto`, which chooses image size, anchors and
@@ -136,6 +137,7 @@ def train(
     """
     from sparsedet.config.auto import config_to_resume, config_to_start
     from sparsedet.config.training_config import load_config, read_config
+    from sparsedet.loop.data_sources import FOR_TRAINING, read_data
     from sparsedet.training.data.samples import without_versions
     from sparsedet.training.engine.train import (
         check_same_run,
@@ -144,7 +146,8 @@ def train(
         start_run,
     )
 
-    dataset, folder = read(data, images)
+    found = read_data(str(data), _path(images), reading=FOR_TRAINING)
+    dataset, folder = found.dataset, found.images
     pairs = [str(item) for item in overrides]
     wanted = method or load_config(config, pairs).model.method
     chosen = choose_device(device)
@@ -198,19 +201,26 @@ def mine(
     Raises:
         SparseDetError: when the run has not finished, or the data has other classes.
     """
+    from sparsedet.annotations import check_images
     from sparsedet.completeness.costs import ReviewCosts
     from sparsedet.completeness.proposals import mine_proposals
     from sparsedet.completeness.selection import Selection
     from sparsedet.config.training_config import read_config
+    from sparsedet.loop.data_sources import FOR_MINING, read_data
+    from sparsedet.runtime.unreadable import UnreadableImages
     from sparsedet.training.engine.train import choose_device
 
     folder = RunFolder(Path(run))
-    dataset, image_folder = read(data, images)
+    source = read_data(str(data), _path(images), reading=FOR_MINING)
+    dataset = source.with_classes(name for _, name in folder.info().classes)
+    config = read_config(folder.config)
+    limit = config.loader.max_unreadable
+    check_images(dataset, source.images, UnreadableImages(limit, len(dataset.images)))
     found = mine_proposals(
         folder,
-        read_config(folder.config),
+        config,
         dataset,
-        image_folder,
+        source.images,
         device=choose_device(device),
         selection=Selection(ReviewCosts(), target_precision),
     )

@@ -1,0 +1,50 @@
+"""The Python API reads data as the commands do."""
+
+from pathlib import Path
+
+import pytest
+
+import sparsedet
+from sparsedet.annotations import Dataset, read_coco, write_coco
+from sparsedet.training.engine import train
+from tests.integrations.files.formats.datasets import write, write_image
+from tests.prediction.random_run import make_random_run
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A YOLO folder of two splits, with the classes 0 to 9."""
+    folder = tmp_path / "data"
+    names = [str(number) for number in range(10)]
+    write(folder, "data.yaml", f"train: images/train\nval: images/val\nnames: {names}\n")
+    for name in ("train/a", "train/b", "val/c"):
+        write_image(folder / f"images/{name}.jpg")
+        write(folder, f"labels/{name}.txt", "1 0.5 0.5 0.2 0.2\n2 0.2 0.2 0.1 0.1\n")
+    return folder
+
+
+def test_validation_images_are_not_trained_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "run_training", lambda run, **_: None)
+    run = sparsedet.train(data, tmp_path / "run", method="plain", device="cpu")
+    names = [image.file_name for image in read_coco(run.training_data).images]
+    assert names == ["train/a.jpg", "train/b.jpg"]
+    sparsedet.split(data, tmp_path / "half", drop=0.5)
+    images = read_coco(tmp_path / "half/train.json").images
+    assert [image.file_name for image in images] == names
+    assert len(sparsedet.read(data)[0].images) == 3
+
+
+def test_mining_needs_no_box_of_every_class(tmp_path: Path) -> None:
+    """VOC's files list no classes."""
+    run = make_random_run(tmp_path / "run")
+    write_coco(Dataset((), (), ()), run / "train.json")
+    voc = tmp_path / "voc"
+    write_image(voc / "JPEGImages/a.jpg")
+    box = "<xmin>10</xmin><ymin>10</ymin><xmax>30</xmax><ymax>30</ymax>"
+    entry = f"<object><name>1</name><bndbox>{box}</bndbox></object>"
+    size = "<size><width>120</width><height>80</height><depth>3</depth></size>"
+    xml = f"<annotation><filename>a.jpg</filename>{size}{entry}</annotation>"
+    write(voc, "Annotations/a.xml", xml)
+    assert isinstance(sparsedet.mine(run, voc, device="cpu"), tuple)

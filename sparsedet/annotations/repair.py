@@ -17,7 +17,9 @@ from sparsedet.annotations.entries import (
     name_of_entry,
 )
 from sparsedet.annotations.faults import Faults
+from sparsedet.annotations.lvis import NEGATIVE, NOT_EXHAUSTIVE
 from sparsedet.annotations.masks import mask_bounds
+from sparsedet.annotations.repaired_ids import Numbers, id_key
 from sparsedet.errors import AnnotationError
 from sparsedet.reading import quoted
 
@@ -85,7 +87,13 @@ class _Repair:
         self._sizes = {entry["id"]: (entry["width"], entry["height"]) for entry in images}
         for image in images:
             if "complete_classes" in image:
-                image["complete_classes"] = self._known_classes(image["complete_classes"])
+                image["complete_classes"] = self._complete(image["complete_classes"])
+            for key, convert in ((NEGATIVE, self._complete), (NOT_EXHAUSTIVE, self._known)):
+                if isinstance(image.get(key), list):
+                    image[key] = convert(image[key])
+                elif image.get(key) is not None:
+                    # Without the second key, boxes imply nothing.
+                    del image[key]
         result = {
             **content,
             "images": images,
@@ -96,10 +104,16 @@ class _Repair:
             result["background"] = self._boxes(content["background"], "background")
         return result
 
-    def _known_classes(self, ids: Any) -> list[int]:
-        """Return the existing complete classes of an image, by the ids to use."""
-        keys = map(_key, ids) if isinstance(ids, list) else ()
+    def _known(self, ids: Any) -> list[int]:
+        """Return the existing classes of an image's list, by the ids to use."""
+        keys = map(id_key, ids) if isinstance(ids, list) else ()
         return sorted({self._category_ids[key] for key in keys if key in self._category_ids})
+
+    def _complete(self, ids: Any) -> list[int]:
+        """Return the existing complete classes; of classes that are one now, each has to be."""
+        keys = {*map(id_key, ids)} if isinstance(ids, list) else set()
+        gaps = {id for key, id in self._category_ids.items() if key not in keys}
+        return [id for id in self._known(ids) if id not in gaps]
 
     def _note(
         self, kind: kinds.FaultKind, where: str, what: str, image_id: int | None = None
@@ -113,15 +127,15 @@ class _Repair:
             for where, entry in _named(entries, "images")
             if (image := self._image(where, entry)) is not None
         ]
-        raw = Counter(_key(image.get("id")) for _, image in images)
+        raw = Counter(id_key(image.get("id")) for _, image in images)
         by_name: dict[str, int] = {}
         names_of: dict[Any, set[str]] = {}
         for _, image in images:
-            names_of.setdefault(_key(image.get("id")), set()).add(image["file_name"])
-        numbers = _Numbers(image.get("id") for _, image in images)
+            names_of.setdefault(id_key(image.get("id")), set()).add(image["file_name"])
+        numbers = Numbers(image.get("id") for _, image in images)
         kept = []
         for where, image in images:
-            key, name = _key(image.get("id")), image["file_name"]
+            key, name = id_key(image.get("id")), image["file_name"]
             if raw[key] > 1 and len(names_of[key]) > 1:
                 self._note(kinds.IMAGE_ID_REPEATED, where, f"{name} shares its id with another")
                 continue
@@ -168,7 +182,7 @@ class _Repair:
 
     def _categories(self, entries: Sequence[Any]) -> list[Entry]:
         by_name: dict[str, int] = {}
-        numbers = _Numbers(entry.get("id") for entry in entries if isinstance(entry, dict))
+        numbers = Numbers(entry.get("id") for entry in entries if isinstance(entry, dict))
         kept = []
         for where, entry in _named(entries, "categories"):
             name = entry.get("name") if isinstance(entry, dict) else None
@@ -178,7 +192,7 @@ class _Repair:
             if not is_text(name) or not name:
                 self._note(kinds.CLASS_BROKEN, where, f"the name is {quoted(name)}")
                 continue
-            key = _key(entry.get("id"))
+            key = id_key(entry.get("id"))
             if name in by_name:
                 self._note(kinds.CLASS_TWICE, where, f"{quoted(name)} is listed before")
                 self._category_ids.setdefault(key, by_name[name])
@@ -195,7 +209,7 @@ class _Repair:
         return kept
 
     def _boxes(self, entries: Sequence[Any], key: str) -> list[Entry]:
-        numbers = _Numbers(entry.get("id") for entry in entries if isinstance(entry, dict))
+        numbers = Numbers(entry.get("id") for entry in entries if isinstance(entry, dict))
         kept = []
         for where, entry in _named(entries, key):
             box = self._box(where, entry)
@@ -203,10 +217,10 @@ class _Repair:
                 continue
             number, changed = numbers.of(entry.get("id"))
             if changed:
-                whole = is_int(_key(entry.get("id")))
+                whole = is_int(id_key(entry.get("id")))
                 kind = (
                     kinds.ID_REPEATED
-                    if whole and number != _key(entry["id"])
+                    if whole and number != id_key(entry["id"])
                     else (kinds.ID_NO_INTEGER)
                 )
                 self._note(kind, where, f"the id is {quoted(entry.get('id'))}")
@@ -217,12 +231,12 @@ class _Repair:
         if not isinstance(entry, dict):
             self._note(kinds.BOX_BROKEN, where, f"{quoted(entry)} is not an object")
             return None
-        image_id = self._image_ids.get(_key(entry.get("image_id")))
+        image_id = self._image_ids.get(id_key(entry.get("image_id")))
         if image_id is None:
             what = f"image_id {entry.get('image_id')!r} is not among the images"
             self._note(kinds.ORPHAN, where, what)
             return None
-        category_id = self._category_ids.get(_key(entry.get("category_id")))
+        category_id = self._category_ids.get(id_key(entry.get("category_id")))
         if category_id is None:
             what = f"category_id {entry.get('category_id')!r} is not among the categories"
             self._note(kinds.UNKNOWN_CLASS, where, what, image_id)
@@ -276,26 +290,6 @@ class _Repair:
         return None
 
 
-class _Numbers:
-    """Gives every entry an id of its own: the original one if possible."""
-
-    def __init__(self, written: Any) -> None:
-        known = [key for value in written if is_int(key := _key(value))]
-        self._next = max((*known, 0)) + 1
-        self._taken: set[int] = set()
-
-    def of(self, written: Any) -> tuple[int, bool]:
-        """Return an entry's id, and whether it differs from the original."""
-        key = _key(written)
-        if is_int(key) and key not in self._taken and key < 2**62:
-            self._taken.add(key)
-            return key, not is_int(written)
-        number = self._next
-        self._next += 1
-        self._taken.add(number)
-        return number, True
-
-
 def _named(entries: Sequence[Any], key: str) -> list[tuple[str, Any]]:
     """Return entries with their names in messages."""
     return [
@@ -312,18 +306,6 @@ def _named(entries: Sequence[Any], key: str) -> list[tuple[str, Any]]:
 def _shown(id: int | str | float) -> str:
     """Return an id for messages, truncated if too long."""
     return id if isinstance(id, str) and len(id) <= _LONGEST_ID else quoted(id)
-
-
-def _key(written: Any) -> Any:
-    """Return an id for comparison: 7, 7.0 and "7" are equal."""
-    if isinstance(written, bool):
-        return None
-    if isinstance(written, str):
-        text = written.strip()
-        return int(text) if text.lstrip("-").isdecimal() and len(text) < 19 else text or None
-    if isinstance(written, float) and written.is_integer() and abs(written) < 2**53:
-        return int(written)
-    return written if isinstance(written, int | float) else None
 
 
 def _whole(value: Any) -> int | None:

@@ -291,3 +291,39 @@ def test_marks_of_complete_classes_follow_the_repair() -> None:
     assert {names[id] for id in first.complete_classes} == {"cat", "dog"}
     # A box was left out: nobody knows of which class the object is.
     assert second.complete_classes == frozenset()
+
+
+def test_a_class_of_two_entries_is_complete_only_if_both_are() -> None:
+    """Also by the keys of LVIS, of which odd values are dropped."""
+    size = {"width": 9, "height": 9}
+    content = {
+        "images": [
+            {"id": 1, "file_name": "a.jpg", "complete_classes": [1], **size},
+            {"id": 2, "file_name": "b.jpg", "complete_classes": [1, 2, 3], **size},
+            {
+                "id": 3,
+                "file_name": "c.jpg",
+                "neg_category_ids": [2, "3"],
+                "not_exhaustive_category_ids": [2],
+                **size,
+            },
+            {"id": 4, "file_name": "d.jpg", "neg_category_ids": "all", **size},
+        ],
+        "categories": [
+            {"id": 1, "name": "cat"},
+            {"id": 2, "name": "cat"},
+            {"id": 3, "name": "dog"},
+        ],
+        "annotations": [{"id": 1, "image_id": 3, "category_id": 1, "bbox": [1, 1, 5, 5]}],
+    }
+    dataset = from_coco(content, source="f", faults=Faults("f"))
+    marks = [image.complete_classes for image in dataset.images]
+    assert marks == [frozenset(), {1, 3}, {3}, frozenset()]
+
+
+def test_odd_ids_in_text_are_renumbered() -> None:
+    content = _content()
+    content["annotations"][0]["id"] = "--5"
+    faults = Faults("f")
+    assert len(from_coco(content, source="f", faults=faults).boxes) == 10
+    assert [fault.kind.name for fault in faults.found] == ["id-no-integer"]

@@ -55,9 +55,7 @@ def test_file_names_of_windows_are_understood(tmp_path: Path) -> None:
     assert len(read_detections(write(tmp_path, content), DATA)[1].scores) == 1
 
 
-def test_boxes_are_clipped_to_their_image(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_boxes_are_clipped_to_their_image(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Models reach over the edge; annotation tools don't take such boxes."""
     entries = [entry(bbox=[-5, 10, 40, 300]), entry(bbox=[300, 10, 20, 20])]
     first, _ = read_detections(write(tmp_path, entries), DATA)

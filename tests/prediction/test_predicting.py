@@ -19,6 +19,7 @@ class _Stream:
 
     total = None
     frame_rate = 25.0
+    names = ()
 
     def __init__(self, *, is_live: bool) -> None:
         self.is_live = is_live

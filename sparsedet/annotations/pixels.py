@@ -176,10 +176,6 @@ def _by_opencv(data: "Pixels", path: Path) -> "Values":
 
 
 def _by_pillow(data: "Pixels", path: Path) -> "Pixels":
-    import numpy as np
-    import PIL.Image
-    import PIL.ImageOps
-
     content = io.BytesIO(data.tobytes())
     try:
         with open_image(content, path) as image:
@@ -187,12 +183,7 @@ def _by_pillow(data: "Pixels", path: Path) -> "Pixels":
             if image.mode in _EIGHT_BITS and _tiff_bits(image) > 8:
                 # Pillow would keep the upper 8 bits of colours.
                 return scaled(_by_opencv(data, path))
-            upright = PIL.ImageOps.exif_transpose(image)
-            if upright.mode in _EIGHT_BITS:
-                colours = np.asarray(upright.convert("RGB"), dtype=np.uint8)
-                return np.ascontiguousarray(colours[..., ::-1])
-            grey = scaled(np.asarray(upright))
-            return np.repeat(grey[..., None], 3, axis=2)
+            return of_pillow(image)
     except UnreadableImageError:
         raise
     except Exception as error:
@@ -200,6 +191,19 @@ def _by_pillow(data: "Pixels", path: Path) -> "Pixels":
         if data[:4].tobytes().startswith(_TIFF):
             return scaled(_by_opencv(data, path))
         raise UnreadableImageError(f"{path}: can't be decoded as an image ({error})") from error
+
+
+def of_pillow(image: "PIL.Image.Image") -> "Pixels":
+    """Return the pixels of a Pillow image, upright; uint8 of shape (H, W, 3), BGR."""
+    import numpy as np
+    import PIL.ImageOps
+
+    upright = PIL.ImageOps.exif_transpose(image)
+    if not upright.mode.startswith(("I", "F")):
+        colours = np.asarray(upright.convert("RGB"), dtype=np.uint8)
+        return np.ascontiguousarray(colours[..., ::-1])
+    grey = scaled(np.asarray(upright))
+    return np.repeat(grey[..., None], 3, axis=2)
 
 
 def _tiff_bits(image: "PIL.Image.Image") -> int:

@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 import numpy as np
 import PIL.Image
-import PIL.ImageOps
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from sparsedet.annotations import read_upright
+from sparsedet.annotations.pixels import of_pillow
 from sparsedet.config.constraints import LEAST_TILE, tile_side
 from sparsedet.config.training_config import TrainingConfig, read_config
 from sparsedet.errors import PredictionError, RunError
@@ -253,8 +253,7 @@ def as_bgr(image: Picture, color_order: ColorOrder = "RGB") -> Pixels:
         raise PredictionError(
             f"can't detect on a {type(image).__name__}: expected an array, a path, or a PIL image"
         )
-    upright = PIL.ImageOps.exif_transpose(image).convert("RGB")
-    return np.ascontiguousarray(np.asarray(upright, dtype=np.uint8)[..., ::-1])
+    return of_pillow(image)
 
 
 def _groups(things: Iterable[Any], size: int) -> Iterable[list[Any]]:

@@ -63,6 +63,19 @@ def test_arrays_pil_images_and_files_are_one(detector: Detector, photo: Path) ->
         assert same(detector.predict(image, score=LOW), expected)
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_images_of_many_bits_are_not_white(suffix: str, tmp_path: Path) -> None:
+    """As in files of 12 bits from a microscope."""
+    values = np.linspace(0, 4095, 3000).reshape(50, 60).astype(np.uint16)
+    file = tmp_path / f"photo.{suffix}"
+    PIL.Image.fromarray(values).save(file)
+    with PIL.Image.open(file) as image:
+        assert np.array_equal(as_bgr(image), read_upright(file))
+        assert as_bgr(image.convert("L").convert("RGB").convert("HSV")).shape == (50, 60, 3)
+    shares = PIL.Image.fromarray((values / 4095).astype(np.float32))
+    assert as_bgr(shares).max() == 255
+
+
 def test_images_turned_by_exif_are_upright(tmp_path: Path) -> None:
     pixels = np.zeros((20, 40, 3), np.uint8)
     pixels[:, :10] = 255

@@ -16,6 +16,7 @@ from sparsedet.loop.workspace import Workspace
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import GroupBy
 from sparsedet.training.engine.callbacks import Callbacks
+from sparsedet.training.evaluation.federated import is_federated
 from tests.cli.command import sparsedet_here
 from tests.loop.test_round_settings import SHORT, Stop, rounds
 
@@ -100,6 +101,10 @@ def test_ap_is_measured_on_complete_images_where_there_are_enough() -> None:
     dataset, text = measured_on(images(12, 12, range(1, 5)))
     assert len(dataset.images) == 12
     assert "count as errors" in text
+    first = replace(dataset.images[-1], complete_classes=frozenset({1}))
+    marked, text = measured_on(replace(dataset, images=(*dataset.images[:-1], first)))
+    assert is_federated(marked)
+    assert "count as errors" not in text
 
 
 @pytest.mark.parametrize(

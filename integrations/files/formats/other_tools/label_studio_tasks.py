@@ -178,7 +178,8 @@ def _names(data: Mapping[str, Any]) -> list[str]:
     if address is None:
         return []
     address = address.strip().replace("\\", "/")
-    path = _path(address).lstrip("/")
+    # Escaped in a query, they are only known now.
+    path = _path(address).replace("\\", "/").lstrip("/")
     last = PurePosixPath(path).name
     # A server's own folders are meaningless; those of a storage may match those of the images.
     names = [last] if address.startswith("/data/upload/") else [path, last]

@@ -67,6 +67,8 @@ class OpenImagesFormat(ReadFormat):
                 records.append(
                     Record(f"{file}: {image}", [], entries, stem=image, near=near, split=split)
                 )
+        if not records and not passed:
+            raise AnnotationError(f"{path}: has no boxes, only a header")
         if not records:
             raise AnnotationError(
                 f"{folder}: has none of the {len(passed)} images of {files[0]}; is this the folder "

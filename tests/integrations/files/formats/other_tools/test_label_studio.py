@@ -92,6 +92,14 @@ def test_every_file_of_a_folder_is_read(tmp_path: Path) -> None:
     assert len(read_dataset(tmp_path).dataset.images) == 25
 
 
+def test_local_files_of_windows_are_found(tmp_path: Path) -> None:
+    for name in ("images/day/a b.jpg", "images/night/a b.jpg"):
+        write_image(tmp_path / name)
+    address = "/data/local-files/?d=day%5Ca%20b.jpg"
+    write(tmp_path, "export.json", json.dumps([task(1, address, region())]))
+    assert list(objects(read_dataset(tmp_path).dataset)) == ["day/a b.jpg"]
+
+
 def test_json_min(tmp_path: Path) -> None:
     value = {**VALUE, "rectanglelabels": ["dog"], "original_width": 120, "original_height": 80}
     entry = {

@@ -74,6 +74,13 @@ def test_as_fiftyone_leaves_it(inner: str, tmp_path: Path) -> None:
     assert (images / dataset.images[0].file_name).is_file()
 
 
+def test_a_file_without_rows_is_no_matter_of_the_images(tmp_path: Path) -> None:
+    write(tmp_path, "boxes.csv", HEADER)
+    write_image(tmp_path / "images/0a.jpg")
+    with pytest.raises(AnnotationError, match="has no boxes, only a header"):
+        read_dataset(tmp_path)
+
+
 def test_what_is_wrong(tmp_path: Path) -> None:
     lines = [row("a")] * 6 + ["a,xclick,/m/01yrx,1,zero,0.5,0.1,0.9,0,0,0,0,0\n", "a,xclick\n"]
     write(tmp_path, "boxes.csv", HEADER + "".join(lines))

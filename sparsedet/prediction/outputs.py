@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsedet.annotations import Box, Category, Dataset, Image
-from sparsedet.atomic_io import atomic_folder, write_json
+from sparsedet.atomic_io import atomic_folder, write_json, write_text
 from sparsedet.errors import PredictionError
 from sparsedet.formats import load_format, writable_formats
 from sparsedet.mining.detection_file import IMAGES_SUFFIX
@@ -29,6 +29,8 @@ _COLOURS = (
     (160, 150, 0),
 )
 """Colours of the classes, repeated in turn; BGR."""
+_UNFINISHED = ".unfinished"
+"""Name of a file in a folder of pictures while there are more to come."""
 
 
 class Output(Protocol):
@@ -91,9 +93,15 @@ def choose_output(
         if suffix not in VIDEO_SUFFIXES:
             raise PredictionError(f"{path}: a video needs a name ending in .mp4, .avi, ...")
         return DrawnVideo(path, frame_rate or 1.0)
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    if path.exists() and not _is_free(path, kind):
         raise PredictionError(f"{path}: exists already; choose another folder or remove it")
     return DrawnPictures(path) if kind == "pictures" else LabelFiles(path, kind, classes, names)
+
+
+def _is_free(folder: Path, kind: str) -> bool:
+    """Whether a folder is empty, or has pictures of an interrupted command, which it repeats."""
+    unfinished = kind == "pictures" and (folder / _UNFINISHED).is_file()
+    return folder.is_dir() and (unfinished or not any(folder.iterdir()))
 
 
 class CocoResults:
@@ -178,17 +186,22 @@ class DrawnPictures:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._written: set[Path] = set()
 
     def add(self, image: SourceImage, found: Found) -> None:
         """Write the picture."""
+        if not self._written:
+            write_text(self._folder / _UNFINISHED, "")
         target = self._folder / Path(image.name).with_suffix(".jpg")
-        if target.exists():
+        if target in self._written:
             # For example a.png and a.jpg of one folder.
             target = self._folder / f"{image.name}.jpg"
+        self._written.add(target)
         write_picture(drawn(image.pixels, found), target)
 
     def finish(self) -> None:
-        """Do nothing: everything has been written."""
+        """Mark the folder as finished."""
+        (self._folder / _UNFINISHED).unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Do nothing: existing pictures are complete."""

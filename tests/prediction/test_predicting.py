@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from sparsedet.atomic_io import read_json
+from sparsedet.errors import PredictionError
 from sparsedet.prediction.detector import Detector
-from sparsedet.prediction.outputs import CocoResults
+from sparsedet.prediction.outputs import CocoResults, choose_output
 from sparsedet.prediction.predicting import predict_source
-from sparsedet.prediction.sources import SourceImage
+from sparsedet.prediction.sources import SourceImage, open_source
+from tests.integrations.files.formats.datasets import write_image
 from tests.prediction.random_run import make_random_run
 
 
@@ -29,6 +31,30 @@ class _Stream:
         while True:
             number += 1
             yield SourceImage(number, f"{number}.jpg", np.zeros((40, 60, 3), dtype=np.uint8))
+
+
+def test_interrupted_pictures_are_completed_by_repeating_the_command(tmp_path: Path) -> None:
+    detector = Detector.load(make_random_run(tmp_path / "run"), "cpu")
+    folder = tmp_path / "drawn"
+    for name in ("a.png", "a.bmp", "b.png"):
+        write_image(tmp_path / "photos" / name)
+    source = open_source([str(tmp_path / "photos")])
+
+    def stop(done: int, total: int | None) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        output = choose_output(folder, None, detector.classes, None)
+        predict_source(detector, source, output, on_image=stop)
+    # As labels, it is not to be mixed with pictures.
+    with pytest.raises(PredictionError, match="exists already"):
+        choose_output(folder, "yolo", detector.classes, None)
+    output = choose_output(folder, None, detector.classes, None)
+    predict_source(detector, source, output)
+    assert sorted(file.name for file in folder.iterdir()) == ["a.jpg", "a.png.jpg", "b.jpg"]
+    with pytest.raises(PredictionError, match="exists already"):
+        choose_output(folder, None, detector.classes, None)
 
 
 @pytest.mark.parametrize(("is_live", "after"), [(True, 3), (True, 0), (False, 3)])

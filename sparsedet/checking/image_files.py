@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -141,7 +142,8 @@ def _decoding_problem(image: Image, folder: Path) -> tuple[str, str] | None:
     path = folder / image.file_name
     try:
         # OpenCV, which training uses, silently fills missing parts with grey.
-        with PIL.Image.open(path) as opened:
+        # Some TIFFs, such as colours as floats, are read by OpenCV only.
+        with suppress(PIL.UnidentifiedImageError), PIL.Image.open(path) as opened:
             opened.load()
         read_image(image, folder)
     except AnnotationError as error:

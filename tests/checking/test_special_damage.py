@@ -7,6 +7,10 @@ import subprocess
 import sys
 from contextlib import closing
 
+import cv2
+import numpy as np
+
+from sparsedet.annotations import read_upright
 from sparsedet.ledger import Ledger
 from tests.checking.damaged import Damaged, cut, flip, image
 
@@ -18,6 +22,13 @@ def test_pixels_that_were_changed_are_seen_where_images_are_read(damaged: Damage
     damaged.check("--read-data", "--mend")
     assert damaged.lost_and_found() == {"images/07.png"}
     assert set(damaged.findings()) == {"image-missing"}
+
+
+def test_images_that_only_opencv_decodes_are_fine(damaged: Damaged) -> None:
+    path = image(damaged)
+    colours = np.random.default_rng(1).random(read_upright(path).shape, dtype=np.float32)
+    path.write_bytes(cv2.imencode(".tiff", colours)[1].tobytes())
+    assert damaged.findings("--read-data") == {}
 
 
 def test_a_model_with_bytes_turned_over_is_seen_where_it_is_read(damaged: Damaged) -> None:

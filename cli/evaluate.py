@@ -58,15 +58,21 @@ def evaluate(
 
     marks = MarkOptions.of(complete_classes, image_labels, label_names)
     folder = find_run(run)
-    folder.info()
+    names = [name for _, name in folder.info().classes]
 
     from sparsedet.runtime.processes import first_does, process_group
     from sparsedet.training.engine.train import choose_device
 
     device = choose_device(device)
+    reading = replace(FOR_EVALUATION, split=split, strict=strict)
+
+    def read() -> "Data":
+        # A class without boxes can be marked, too: it is absent.
+        found = read_data(data, images, data_root, reading)
+        return marks.apply_to(replace(found, dataset=found.with_classes(names)))
+
     with process_group(device):
-        reading = replace(FOR_EVALUATION, split=split, strict=strict)
-        source = first_does(lambda: marks.apply_to(read_data(data, images, data_root, reading)))
+        source = first_does(read)
         if source.note:
             say(source.note)
         result = evaluate_data(folder, source, device)

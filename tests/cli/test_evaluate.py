@@ -10,6 +10,8 @@ from sparsedet.cli.evaluate import show_evaluation
 from sparsedet.formats import load_format
 from sparsedet.simulation.scenes import make_scenes
 from tests.cli.command import sparsedet, sparsedet_here
+from tests.integrations.files.formats import datasets
+from tests.prediction.random_run import make_random_run
 
 SHORT = ["SOLVER.MAX_ITER", "2", "SOLVER.WARMUP_ITERS", "1", "SOLVER.IMS_PER_BATCH", "2"]
 
@@ -130,3 +132,22 @@ def test_a_training_keeps_the_marks_that_it_was_given(scenes: Dataset, tmp_path:
     assert sparsedet_here("train", "--resume", *given, "-o", run).status == 0
     other = sparsedet_here("train", "--resume", "--train", source, "-o", run)
     assert other.status == 1
+
+
+def test_classes_without_boxes_can_be_marked_as_complete(tmp_path: Path) -> None:
+    """VOC's files list no classes."""
+    run, voc = make_random_run(tmp_path / "run"), tmp_path / "voc"
+    datasets.write_image(voc / "JPEGImages/a.jpg")
+    box = "<bndbox><xmin>10</xmin><ymin>10</ymin><xmax>30</xmax><ymax>30</ymax></bndbox>"
+    size = "<size><width>120</width><height>80</height><depth>3</depth></size>"
+    content = f"<filename>a.jpg</filename>{size}<object><name>1</name>{box}</object>"
+    datasets.write(voc, "Annotations/a.xml", f"<annotation>{content}</annotation>")
+    options = ("--data", voc, "--device", "cpu", "--complete-classes", "1,2", "--json")
+    result = sparsedet_here("eval", run, *options)
+    assert result.status == 0, result.err
+    assert result.json()["federated"] == {
+        "complete": 1,
+        "absent": 1,
+        "incomplete": 0,
+        "complete_nowhere": [],
+    }

@@ -250,7 +250,7 @@ class SparseOutputLayers(FastRCNNOutputLayers):
         scores = probabilities[:, :-1]
         finite = torch.isfinite(boxes).all(dim=1) & torch.isfinite(probabilities).all(dim=1)
         rows, classes = ((scores > self.test_score_thresh) & finite[:, None]).nonzero().unbind(1)
-        moved = boxes.view(len(boxes), -1, 4)
+        moved = boxes.view(len(boxes), boxes.shape[1] // 4, 4)
         own = classes if moved.shape[1] > 1 else torch.zeros_like(classes)
         candidates = Boxes(moved[rows, own])
         candidates.clip(size)

@@ -93,6 +93,14 @@ def test_the_second_of_two_overlapping_objects_stays_at_a_lower_score() -> None:
     assert wider.scores[1] > soft.scores[1]
 
 
+def test_without_proposals_nothing_is_found() -> None:
+    predictor = build_model("plain", *SOFT).roi_heads.box_predictor.eval()
+    logits = torch.zeros(0, predictor.cls_score.out_features)
+    deltas = torch.zeros(0, predictor.bbox_pred.out_features)
+    (found,), (rows,) = predictor.inference((logits, deltas), [proposals([])])
+    assert len(found) == len(rows) == len(found.object_scores) == 0
+
+
 def test_runs_detect_with_it(scenes: Scenes) -> None:
     """`eval`, `mine` and `predict` build their model by the run's configuration, as here."""
 

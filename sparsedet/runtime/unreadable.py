@@ -58,14 +58,13 @@ class UnreadableImages:
         if count == self.total or (self.limit is not None and count > self.limit):
             shown = "; ".join(list(self.reasons.values())[:_SHOWN])
             more = f"; and {count - _SHOWN} more" if count > _SHOWN else ""
-            allowed = (
-                ", but the configuration key DATALOADER.MAX_UNREADABLE allows "
-                f"{min(self.limit, self.total - 1)}"
-                if self.limit is not None
-                else ""
-            )
+            if self.limit is None:
+                raise AnnotationError(
+                    f"{count} of {self.total} images can't be read: {shown}{more}; repair them"
+                )
             raise AnnotationError(
-                f"{count} of {self.total} images can't be read{allowed}: {shown}{more}; repair "
-                "these files, or remove them from the data"
+                f"{count} of {self.total} images can't be read, but the configuration key "
+                f"DATALOADER.MAX_UNREADABLE allows {min(self.limit, self.total - 1)}: "
+                f"{shown}{more}; repair these files, or remove them from the data"
             )
         self.on_unreadable(path, reason)

@@ -44,8 +44,8 @@ def test_interrupted_pictures_are_completed_by_repeating_the_command(tmp_path: P
         if done == 2:
             raise KeyboardInterrupt
 
+    output = choose_output(folder, None, detector.classes, None)
     with pytest.raises(KeyboardInterrupt):
-        output = choose_output(folder, None, detector.classes, None)
         predict_source(detector, source, output, on_image=stop)
     # As labels, it is not to be mixed with pictures.
     with pytest.raises(PredictionError, match="exists already"):

@@ -62,6 +62,14 @@ def test_a_coco_file_keeps_its_ids(run: Path, scenes: Scenes, tmp_path: Path) ->
     assert {e["image_id"] for e in entries} <= {image.id for image in scenes.dataset.images}
 
 
+def test_a_coco_file_needs_no_annotations(run: Path, scenes: Scenes, tmp_path: Path) -> None:
+    content = json.loads(scenes.annotations.read_text())
+    (tmp_path / "test.json").write_text(json.dumps({"images": content["images"]}))
+    arguments = ("test.json", "--images", scenes.images, "-o", "found.json")
+    result = sparsedet_here("predict", run, *arguments, *LOW, "--json", cwd=tmp_path)
+    assert result.json()["images"] == len(scenes.dataset.images)
+
+
 @pytest.mark.parametrize("format", ["yolo", "voc", "label-studio"])
 def test_label_files_are_read_back(run: Path, photos: Path, tmp_path: Path, format: str) -> None:
     results = ("predict", run, photos, "-o", tmp_path / "found.json", *LOW, "--json")

@@ -24,7 +24,7 @@ ORIENTATION = 0x0112
 
 
 def _picture() -> PIL.Image.Image:
-    """Return 40 x 20 pixels, a red corner that tells every orientation from the others."""
+    """Return 40 x 20 pixels, a red corner that shows the orientation."""
     pixels = np.zeros((20, 40, 3), np.uint8)
     pixels[:8, :16] = (255, 0, 0)
     return PIL.Image.fromarray(pixels)

@@ -80,7 +80,7 @@ def test_train_eval_and_mine(scenes: Dataset, tmp_path: Path) -> None:
     assert "pass a run folder" in sparsedet_here("mine", *mining[:4]).error()
     refused = sparsedet_here("mine", *mining, results, "--map", "3")
     assert "--map 3: expected THEIRS=OURS" in refused.error()
-    # Nothing in VOC's files tells the annotation tool which boxes these are.
+    # VOC files can't identify boxes to the annotation tool.
     assert "a push needs the ids that a pull records" in (
         sparsedet("push", mined, "--data", part, "--project", "1").error()
     )

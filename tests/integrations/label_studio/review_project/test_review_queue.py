@@ -175,7 +175,7 @@ def test_an_image_whose_boxes_are_withdrawn_keeps_its_task_and_looks_plain(
     audit, plain = tasks(tool, report)
     assert audit["id"] == before[0]
     assert up(tool, report) == set()
-    # Nothing tells the one whose boxes are held back from the other.
+    # The one whose boxes are held back looks like the other.
     assert audit["data"].keys() == plain["data"].keys()
     one, other = predictions(tool, report)
     same = ("model_version", "score", "result")

@@ -175,7 +175,7 @@ def test_where_the_prediction_is_gone_mined_boxes_are_known_as_they_were_pushed(
     review(tool, pushed, 0, mined_wrong=None, **moved)
     tool.connection.client.predictions.delete(offer.prediction.id)
     found = only(pushed)
-    # What was deleted can't be told from what was never there.
+    # Deleted boxes look like boxes that never existed.
     assert set(found.shown) == {"mined-orange-1", "mined-parcel-1", "mined-moved-1"}
     pushed_boxes = pushed.images[0].boxes
     assert found.shown["mined-moved-1"] == pushed_boxes["mined-moved-1"]

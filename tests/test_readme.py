@@ -127,6 +127,7 @@ def test_rounds_against_a_label_studio_project(label_studio: LocalServer, tmp_pa
     run_all(commands("use"), tmp_path, {})
     assert len(json.loads((tmp_path / "found.images.json").read_text())["images"]) == 24
     assert len(list((tmp_path / "found").iterdir())) == 24
+    assert (tmp_path / "cells.pt").stat().st_size > 0
 
     run_all(commands("check"), tmp_path, made.env)
     merging = commands("merge")

@@ -1,13 +1,14 @@
 """Our loop, in files: rounds with an image budget, reviewed by the scripted reviewer."""
 
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sparsedet.annotations import Dataset, read_coco
-from sparsedet.atomic_io import read_json, write_json
+from sparsedet.atomic_io import atomic_folder, read_json, write_json
 from sparsedet.completeness.budget import Budget
 from sparsedet.integrations.files import FilesTool
 from sparsedet.loop.round_report import review_projects
@@ -74,6 +75,7 @@ def loop(
     )
     curve = setting.curve(arm)
     with workspace.lock():
+        share_first_run(setting, workspace)
         for number, (share, goal) in enumerate(plan, start=1):
             goals = RoundSettings(stop_at=goal)
             workspace.write_settings(
@@ -103,6 +105,19 @@ def loop(
             true_objects(setting.full.with_boxes(setting.neutral)),
         )
     return curve
+
+
+def share_first_run(setting: Setting, workspace: Workspace) -> None:
+    """Copy the first training from another arm, if one has it: they differ from reviews on only."""
+    own = workspace.round(1)
+    if own.root.exists():
+        return
+    for other in sorted(setting.work.glob("*/workspace")):
+        folder = Workspace(other).round(1)
+        if folder.mined.exists():
+            with atomic_folder(own.run.root) as temporary:
+                shutil.copytree(folder.run.root, temporary, dirs_exist_ok=True)
+            return
 
 
 def _review(

@@ -8,9 +8,11 @@ import pytest
 from benchmarks.value.arms import by_hand, review
 from benchmarks.value.curves import Curve, count_wrong
 from benchmarks.value.intervals import table
+from benchmarks.value.loop_arm import share_first_run
 from benchmarks.value.report import write_results
 from benchmarks.value.setting import Setting, make_setting
 from sparsedet.atomic_io import write_json
+from sparsedet.loop.workspace import Workspace
 from sparsedet.reviews import ReviewedRegion
 from sparsedet.simulation.truth import TrueObject
 
@@ -63,6 +65,21 @@ def test_the_table_compares_with_the_hand(tmp_path: Path) -> None:
     text = write_results(curves, tmp_path)
     assert "| cats | 50% | ours | 1 | 25.0 % | 25.0 % | 25.0 % | 25.0 % |" in text
     assert (tmp_path / "value.png").stat().st_size > 1000
+
+
+def test_arms_share_the_first_training(digits: Setting, tmp_path: Path) -> None:
+    setting = replace(digits, work=tmp_path)
+    ours, auto = (Workspace(tmp_path / arm / "workspace") for arm in ("ours", "auto"))
+    ours.round(1).run.root.mkdir(parents=True)
+    ours.round(1).run.model.write_text("weights")
+    share_first_run(setting, auto)
+    assert not auto.round(1).root.exists(), "a training that has not finished"
+    ours.round(1).mined.write_text("")
+    share_first_run(setting, auto)
+    assert auto.round(1).run.model.read_text() == "weights"
+    auto.round(1).run.model.write_text("its own")
+    share_first_run(setting, auto)
+    assert auto.round(1).run.model.read_text() == "its own"
 
 
 def test_promises_are_summed_over_rounds(tmp_path: Path) -> None:

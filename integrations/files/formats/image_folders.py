@@ -13,6 +13,8 @@ from sparsedet.errors import AnnotationError
 from sparsedet.loop.workspace import Workspace
 from sparsedet.push_modes import Progress, no_progress
 
+from ..review_files import MARK, TO_REVIEW
+
 SLIGHTLY = 2
 """Pixels by which a stated size may be off: tools round, and count from 0 or 1."""
 
@@ -20,8 +22,8 @@ SLIGHTLY = 2
 def list_files(folder: Path, suffixes: Iterable[str]) -> list[str]:
     """Return the files below a folder, with forward slashes, sorted.
 
-    Leaves out hidden files, links to folders (which could be circular), and workspaces (whose
-    images are copies).
+    Leaves out hidden files, links to folders (which could be circular), workspaces (whose images
+    are copies), and what is up for review (contact sheets are no images of the project).
 
     Args:
         folder: where to look.
@@ -106,10 +108,16 @@ def _walk(folder: Path, prefix: str) -> Iterator[str]:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                if not Workspace(Path(entry.path)).settings_file.exists():
+                if not _is_ours(Path(entry.path)):
                     yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
             elif entry.is_file():
                 yield prefix + entry.name
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is a workspace, or holds what is up for review."""
+    ours = Workspace(folder).settings_file, folder / MARK, folder / TO_REVIEW
+    return any(file.exists() for file in ours)
 
 
 def _suffix(name: str) -> str:

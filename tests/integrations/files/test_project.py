@@ -9,9 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import AnnotationError, SparseDetError, ToolError
 from sparsedet.integrations.files import FilesTool
+from sparsedet.push_modes import ToReview
+from sparsedet.sheets.arrangement import arrange
+from sparsedet.sheets.drawing import draw_sheets
 from tests.integrations.files.conftest import Pulled
+from tests.integrations.files.formats.datasets import write_image
 from tests.integrations.files.samples import PROJECT, read, write
 
 
@@ -129,3 +134,28 @@ def test_a_pull_into_the_project_itself_is_refused(pulled: Pulled) -> None:
 def test_the_folder_must_exist(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="no such folder"):
         FilesTool(str(tmp_path / "nowhere"))
+
+
+XML = (
+    "<annotation><object><name>car</name><bndbox><xmin>5</xmin><ymin>5</ymin><xmax>30</xmax>"
+    "<ymax>30</ymax></bndbox></object></annotation>"
+)
+
+
+@pytest.mark.parametrize("labels", ["a.xml", "a.txt"])
+def test_contact_sheets_are_no_images_of_the_project(tmp_path: Path, labels: str) -> None:
+    """LabelImg keeps labels next to the images, so the whole folder is looked through."""
+    project = tmp_path / "cars"
+    write_image(project / "a.png")
+    (project / labels).write_text(XML if labels.endswith("xml") else "0 0.5 0.5 0.2 0.2\n")
+    if labels.endswith("txt"):
+        (project / "classes.txt").write_text("car\n")
+    tool = FilesTool(str(tmp_path))
+    dataset = tool.pull("cars", tmp_path / "images")
+    mined = [MinedBox("new", dataset.images[0].id, 1, (60, 40, 90, 70), 0.9, 0.5)]
+    layouts = arrange(mined, dataset)
+    sheets = draw_sheets(layouts, dataset, tmp_path / "images", tmp_path / "drawn")
+    wanted = ToReview(dataset, mined, "run-1", sheets=sheets)
+    tool.push_modes["sheets"].push("cars", wanted)
+    assert list(project.rglob("sheet-*.jpg"))
+    assert tool.pull("cars", tmp_path / "images") == dataset

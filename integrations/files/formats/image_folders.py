@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from sparsedet.annotations import upright_size
+from sparsedet.annotations.entries import is_text
 from sparsedet.annotations.faults import IMAGE_UNREADABLE, Faults
 from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import AnnotationError
@@ -48,7 +49,7 @@ def read_sizes(
 ) -> dict[str, tuple[int, int]]:
     """Return the upright (width, height) of image files by name, from their headers.
 
-    Files that are not images are left out and recorded as faults.
+    Files that are not images, or whose names no JSON can hold, are left out and recorded as faults.
 
     Raises:
         AnnotationError: in strict reading, naming a file that is not an image.
@@ -57,6 +58,10 @@ def read_sizes(
     sizes = {}
     for done, name in enumerate(wanted, start=1):
         with faults.left_out(IMAGE_UNREADABLE, name):
+            if not is_text(name):
+                raise AnnotationError(
+                    f"{folder}: the name of the image {name!a} is not UTF-8; rename the file"
+                )
             sizes[name] = upright_size(folder / name)
         progress("reading images", done, len(wanted))
     return sizes

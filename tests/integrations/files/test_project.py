@@ -1,6 +1,7 @@
 """Pulling a project folder."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -159,3 +160,14 @@ def test_contact_sheets_are_no_images_of_the_project(tmp_path: Path, labels: str
     tool.push_modes["sheets"].push("cars", wanted)
     assert list(project.rglob("sheet-*.jpg"))
     assert tool.pull("cars", tmp_path / "images") == dataset
+
+
+def test_an_image_whose_name_is_not_utf8(tmp_path: Path) -> None:
+    """Archives of old Windows programs have such names; a COCO file can't hold them."""
+    project = tmp_path / "cars"
+    write_image(project / "a.png")
+    (project / "a.png").rename(project / os.fsdecode(b"caf\xe9.png"))
+    (project / os.fsdecode(b"caf\xe9.txt")).write_text("0 0.5 0.5 0.2 0.2\n")
+    (project / "classes.txt").write_text("car\n")
+    with pytest.raises(AnnotationError, match=r"'caf\\udce9.png' is not UTF-8; rename"):
+        FilesTool(str(tmp_path)).pull("cars", tmp_path / "images")

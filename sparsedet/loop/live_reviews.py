@@ -12,6 +12,7 @@ from threading import Condition, Thread
 from sparsedet.errors import WorkspaceBusyError
 from sparsedet.ledger import Ledger
 from sparsedet.loop.ledger_rebuild import rebuild
+from sparsedet.loop.lots import settle_lots
 from sparsedet.loop.reviews import Connections, collect_reviews, note_address
 from sparsedet.loop.standing import write_estimate
 from sparsedet.loop.workspace import Workspace, owner_id
@@ -142,6 +143,7 @@ def collect_now(
             connections = Connections(settings, tool, owner=owner_id(workspace.root))
             rule = settings.source.annotations
             collect_reviews(ledger, connections, rule, say=logger.warning)
+            settle_lots(workspace, ledger, rule, say=logger.warning)
             write_estimate(workspace, settings, ledger)
     return True
 

@@ -11,6 +11,7 @@ import pytest
 from sparsedet.annotations import read_coco, write_coco
 from sparsedet.atomic_io import read_json
 from sparsedet.ledger import Ledger
+from sparsedet.loop.live_reviews import collect_now
 from sparsedet.loop.settings import AcceptSettings
 from sparsedet.loop.standing import assess_round
 from tests.loop.lot_project import IMAGES, MISSING, LotProject
@@ -67,6 +68,14 @@ def test_a_lot_waits_until_its_whole_sample_is_reviewed(project: LotProject) -> 
     project.rounds.collect(folder)
     assert project.lot().state == "waiting"
     assert project.outcomes(project.lot().rest) == {"pending": len(project.lot().rest)}
+
+
+def test_a_live_backend_settles_lots_too(project: LotProject) -> None:
+    project.round(1)
+    project.review(draw_share=0.0)
+    assert collect_now(project.workspace, project.tool)
+    assert project.lot().state == "passed"
+    assert project.outcomes(project.lot().rest) == {"sampled": len(project.lot().rest)}
 
 
 def test_a_lot_that_passes_is_accepted_trained_on_and_merged(project: LotProject) -> None:

@@ -106,7 +106,13 @@ def write_bytes(target: Path, data: bytes) -> None:
 
 def write_json(target: Path, value: Any, *, indent: int | None = None) -> None:
     """Write `value` as UTF-8 JSON, atomically."""
-    write_text(target, json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        # Lone surrogates: bytes of file names that are not UTF-8.
+        data = json.dumps(value, indent=indent).encode()
+    write_bytes(target, data + b"\n")
 
 
 def remove_half_written(folder: Path) -> None:

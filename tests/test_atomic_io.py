@@ -115,6 +115,12 @@ def test_what_only_python_reads_is_read(tmp_path: Path) -> None:
     assert content["long"] == 10**30
 
 
+def test_file_names_that_are_no_text_are_written(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg")
+    write_json(tmp_path / "a.json", {"file": name}, indent=1)
+    assert read_json(tmp_path / "a.json") == {"file": name}
+
+
 @pytest.fixture
 def flushed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """What is flushed to disk from now on, in order; it is flushed all the same."""

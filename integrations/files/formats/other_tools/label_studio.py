@@ -106,7 +106,9 @@ def _task(dataset: Dataset, image: Image) -> dict[str, object]:
     names = dataset.category_by_id
     found = [_region(box, image, names[box.category_id].name) for box in boxes if _scored(box)]
     drawn = [_region(box, image, names[box.category_id].name) for box in boxes if not _scored(box)]
-    task: dict[str, object] = {"data": {_TO: _LOCAL_FILES + quote(image.file_name)}}
+    # As bytes: file names need not be UTF-8.
+    path = quote(image.file_name.encode(errors="surrogateescape"))
+    task: dict[str, object] = {"data": {_TO: _LOCAL_FILES + path}}
     if drawn:
         task["annotations"] = [{"result": drawn}]
     if found:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +205,10 @@ def test_predictions_with_scores_make_a_round_trip(tmp_path: Path) -> None:
     assert objects(read.dataset)["a b.jpg"] == [("dog", pytest.approx(CORNERS))]
     assert read.dataset.boxes[0].extra == {"score": 0.75}
     assert 'value="cat &amp; &lt;co&gt;"' in (tmp_path / "found/labeling_config.xml").read_text()
+
+
+def test_addresses_hold_file_names_that_are_not_utf8(tmp_path: Path) -> None:
+    image = Image(1, os.fsdecode(b"caf\xe9.jpg"), 40, 30)
+    load_format("label-studio").write(Dataset((image,), (), ()), tmp_path, images=None)
+    (task,) = json.loads((tmp_path / "tasks.json").read_text())
+    assert task["data"]["image"].endswith("caf%E9.jpg")

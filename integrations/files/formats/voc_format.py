@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from sparsedet.annotations import Category, Dataset, Image
+from sparsedet.annotations.entries import is_text
 from sparsedet.annotations.faults import (
     BOX_BROKEN,
     IMAGE_UNREADABLE,
@@ -265,6 +266,8 @@ class _Reader:
         name = self._voc.image_of(xml, root.findtext("filename") or "")
         if name not in sizes and self._voc.images is not None:
             raise FaultyEntryError(IMAGE_UNREADABLE, f"{path}: {name} can't be read")
+        if not is_text(name):
+            raise AnnotationError(f"{path}: its file name is not UTF-8; rename it and its image")
         stated, actual = read_size(root, path), sizes.get(name)
         size = actual or stated
         if size is None:

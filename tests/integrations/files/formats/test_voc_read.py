@@ -1,9 +1,11 @@
 """Pascal VOC folders in their common variants, and errors."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from sparsedet.annotations.faults import Faults
 from sparsedet.errors import AnnotationError
 from sparsedet.formats import detect_format, load_format, read_dataset
 from tests.integrations.files.formats.datasets import objects, sizes, write, write_image
@@ -320,3 +322,13 @@ def test_ambiguous_images(tmp_path: Path) -> None:
     write(tmp_path, "Annotations/b.xml", annotation(filename="a.jpg"))
     with pytest.raises(AnnotationError, match=r"b\.xml: its image a\.jpg already belongs to"):
         read_dataset(tmp_path)
+
+
+def test_a_name_that_is_not_utf8_is_left_out(tmp_path: Path) -> None:
+    size = "<size><width>40</width><height>30</height></size>"
+    for name in ("a", "b", os.fsdecode(b"caf\xe9")):
+        write(tmp_path, f"Annotations/{name}.xml", annotation(size=size))
+    faults = Faults(tmp_path)
+    dataset = read_dataset(tmp_path, faults=faults).dataset
+    assert [image.file_name for image in dataset.images] == ["a.jpg", "b.jpg"]
+    assert [fault.kind.name for fault in faults.found] == ["labels-broken"]

@@ -47,14 +47,13 @@ _EIGHT_BITS = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK
 def decode(data: "Pixels", path: Path) -> "Pixels":
     """Return the pixels of an image file, upright; uint8 of shape (H, W, 3), BGR.
 
-    data: the file's content, shape (N,).
+    Args:
         data: the file's content, shape (N,).
         path: its name in errors.
 
     Raises:
         UnreadableImageError: naming the file.
     """
-
     head = data[:12].tobytes()
     brand = head[8:12]
     if brand in _PILLOW_BRANDS or brand in _HEIC or head.startswith((b"GIF8", *_TIFF)):

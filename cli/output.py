@@ -5,6 +5,7 @@ rich is imported only when something is drawn, so that `--help` stays instant.
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -134,7 +135,7 @@ def draws() -> bool:
 
 def command(name: str, folder: Path, options: str = "") -> str:
     """Return a command to run next, for a message; omits the current folder."""
-    words = ["sparsedet", name, "" if folder == Path() else str(folder), options]
+    words = ["sparsedet", name, "" if folder == Path() else shlex.quote(str(folder)), options]
     return not_broken(" ".join(word for word in words if word))
 
 

@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 
 from sparsedet.annotations.mined_boxes import MinedBox, write_mined
-from sparsedet.cli.output import COMPARISON, CSV, MINED, REPORT, REVIEWED, check_replaceable
+from sparsedet.cli.output import (
+    COMPARISON,
+    CSV,
+    MINED,
+    REPORT,
+    REVIEWED,
+    check_replaceable,
+    command,
+    wrapped,
+)
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger.export import write_csv
 
@@ -36,3 +45,9 @@ def test_mined_boxes_may_be_written_again(tmp_path: Path, count: int) -> None:
 def test_a_table_may_be_written_again(tmp_path: Path) -> None:
     write_csv([], tmp_path / "boxes.csv")
     check_replaceable(tmp_path / "boxes.csv", CSV)
+
+
+def test_a_command_can_be_copied_into_a_shell() -> None:
+    shown = wrapped(command("round", Path("my cells"), "--next"), columns=10)
+    assert shown == "sparsedet round 'my cells' --next"
+    assert wrapped(command("round", Path()), columns=None) == "sparsedet round"

@@ -1,6 +1,7 @@
 """`sparsedet push`."""
 
 import hashlib
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, replace
@@ -115,12 +116,14 @@ def push(
     how = push_mode(mode or (settings.review.modes[0] if settings else "review-project"))
     # Before pushing: without a ledger, pushed boxes could not be tracked.
     file = ledger or (workspace.ledger if workspace else boxes_file.parent / "ledger.sqlite")
+    own = workspace if workspace and file == workspace.ledger else None
     with (
         workspace.lock() if workspace else nullcontext(),
         _opened(file, workspace, settings) as record,
     ):
         result = _push(
             record,
+            own,
             settings,
             source,
             how,
@@ -143,16 +146,16 @@ def push(
     if dry_run:
         say("nothing was pushed (--dry-run)")
         return
-    settled_by = (
-        command("review", data)
-        if data.is_dir() and not ledger
-        else command("review", Path(), f"--ledger {file}")
-    )
+    if own:
+        settled_by = command("review", data if data.resolve() == own.root else own.root)
+    else:
+        settled_by = command("review", Path(), f"--ledger {shlex.quote(str(file))}")
     say(f"next: review them there, then: {settled_by}")
 
 
 def _push(
     record: "Ledger",
+    workspace: Workspace | None,
     settings: "Settings | None",
     source: "Source",
     mode: "ModeName",
@@ -164,10 +167,11 @@ def _push(
     take_over: bool,
     dry_run: bool,
 ) -> dict[str, Any]:
-    """Push, and return the result as JSON values."""
+    """Push, and return the result as JSON values; `workspace` is the one that owns the ledger."""
     from sparsedet.annotations import read_coco
     from sparsedet.annotations.mined_boxes import read_mined
     from sparsedet.loop.elsewhere import clear_elsewhere
+    from sparsedet.loop.lots import settle_lots
     from sparsedet.loop.pushing import Pusher, up_for_review
     from sparsedet.loop.reviews import Connections, collect_reviews
     from sparsedet.loop.round_sheets import pictures_of
@@ -192,6 +196,8 @@ def _push(
         connections = Connections(settings, connection, owner=owner)
         # Boxes reviewed in the meantime must not be replaced.
         collect_reviews(record, connections, source.annotations, say=say, progress=progress)
+        if workspace:
+            settle_lots(workspace, record, source.annotations, say=say)
         pusher = Pusher(
             record,
             connections,
@@ -259,6 +265,7 @@ def _undo(
     dry_run: bool,
     json_output: bool,
 ) -> None:
+    from sparsedet.loop.lots import settle_lots
     from sparsedet.loop.pushing import undo_push
     from sparsedet.loop.reviews import Connections, collect_reviews
 
@@ -278,6 +285,8 @@ def _undo(
         # A box whose review was just submitted must not be withdrawn.
         rule = settings.source.annotations if settings else "ground-truth-first"
         collect_reviews(record, connections, rule, say=say, progress=progress)
+        if workspace and file == workspace.ledger:
+            settle_lots(workspace, record, rule, say=say)
         report = undo_push(
             record,
             connections,

@@ -328,3 +328,12 @@ def test_the_estimate_knows_images_that_were_imported_again(project: LotProject)
     (folder / "annotations.json").write_text(json.dumps(content))
     project.rounds.refresh()
     assert project.command("review", "work", "--json").json()["estimate"] == before
+
+
+def test_withdrawing_a_push_settles_lots_first(project: LotProject) -> None:
+    """A sample that was just reviewed decides on its lot, whichever command reads it."""
+    project.round(1)
+    project.review(draw_share=0.0)
+    assert project.command("push", "--undo", "--data", "work").status == 0
+    assert project.lot().state == "passed"
+    assert project.outcomes(project.lot().rest) == {"sampled": len(project.lot().rest)}

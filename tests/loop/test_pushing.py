@@ -40,6 +40,16 @@ def test_pushing_again_changes_nothing(project: SmallProject) -> None:
     assert open_boxes(project) == before
 
 
+def test_the_next_step_names_the_workspace(project: SmallProject) -> None:
+    """Not the file or folder with the annotations that were pushed from."""
+    (project.workspace.root / "split").mkdir()
+    data = project.workspace.root / "split" / "annotations.json"
+    data.write_bytes(project.workspace.annotations.read_bytes())
+    for pushed_from in (data, data.parent):
+        result = project.command("push", project.write_mined("v2"), "--data", pushed_from)
+        assert f"then: sparsedet review {project.workspace.root}\n" in result.err
+
+
 def test_a_dry_run_changes_nothing(project: SmallProject) -> None:
     mined = project.write_mined("v2")
     before = open_boxes(project)

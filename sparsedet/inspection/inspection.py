@@ -93,7 +93,7 @@ def inspect_data(
     _look_at_classes(whole.dataset, faults)
     there = choice.there if split in (None, ALL_SPLITS) else ()
     unusable = _unusable(loaded.images, loaded.dataset, whole.dataset)
-    splits = {one: _part(path, name, one, images, unusable) for one in there}
+    splits = {one: _part(path, name, one, images, unusable, faults) for one in there}
     title = load_format(name).title
     return Inspection(path, name, title, whole, splits, faults)
 
@@ -109,11 +109,19 @@ def repeated_boxes(dataset: Dataset) -> Iterator[Box]:
 
 
 def _part(
-    path: Path, format: str, split: str, images: Path | None, unusable: frozenset[Path]
+    path: Path,
+    format: str,
+    split: str,
+    images: Path | None,
+    unusable: frozenset[Path],
+    faults: Faults,
 ) -> Part:
     """Return a split without undecodable images."""
-    # Its faults were recorded when everything was read.
-    loaded = read_dataset(path, format=format, images=images, split=split, faults=Faults(path))
+    own = Faults(path)
+    loaded = read_dataset(path, format=format, images=images, split=split, faults=own)
+    # Most faults were recorded when everything was read, but not those of a list of its images.
+    known = {(fault.kind, fault.where) for fault in faults.found}
+    faults.found += [fault for fault in own.found if (fault.kind, fault.where) not in known]
     folder = loaded.images
     if folder is None:
         return Part(loaded.dataset, None)

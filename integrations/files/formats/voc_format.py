@@ -108,12 +108,13 @@ class PascalVocFormat:
         voc = find_voc(path, images)
         if voc is None:
             raise AnnotationError(f"{path}: not a Pascal VOC folder ({self.layout})")
+        faults = faults or strictly(voc.root)
         dataset = read_voc(voc, progress, faults).dataset
         if split is not None:
             ids = {stem(image.file_name): image.file_name for image in dataset.images}
-            if faults is not None and not faults.strict:
+            if not faults.strict:
                 ids |= dict.fromkeys(_left_out(voc, ids), "")
-            dataset = with_split(dataset, voc.split(split, ids))
+            dataset = with_split(dataset, voc.split(split, ids, faults))
         return Loaded(dataset, voc.images)
 
     def losses(self, dataset: Dataset) -> Sequence[str]:

@@ -1,12 +1,18 @@
 """The layout of a Pascal VOC folder, and the image of each xml file."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from sparsedet.annotations.faults import IMAGE_AMBIGUOUS, LABELS_WITHOUT_IMAGE, FaultyEntryError
+from sparsedet.annotations.faults import (
+    IMAGE_AMBIGUOUS,
+    IMAGE_MISSING,
+    LABELS_WITHOUT_IMAGE,
+    Faults,
+    FaultyEntryError,
+)
 from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError
 from sparsedet.formats import SPLIT_NAMES, canonical_split, match_split
@@ -142,26 +148,23 @@ class VocFolder:
         named = {split: files[split] for split in ("train", "val", "test") if split in files}
         if not named:
             return self.folder_splits(self.image_files or self.xml_files)
-        folder = self.root / IMAGE_SETS
+        known = {stem(name) for name in (*self.image_files, *self.xml_files)}
         return {
-            split: [
-                line.split()[0]
-                for line in (folder / f"{file}.txt").read_text("utf-8-sig").splitlines()
-                if line.strip()
-            ]
+            split: [_id(text, known) or text for _, text in self._listed(file)]
             for split, file in named.items()
         }
 
-    def split(self, name: str, images: Mapping[str, str]) -> list[str]:
+    def split(self, name: str, images: Mapping[str, str], faults: Faults) -> list[str]:
         """Return the images of a split.
 
         Args:
             name: the stem of a file in `ImageSets/Main`. A number after an image's id, which says
                 whether it has a class, is ignored.
             images: images by id (file name without suffix).
+            faults: records ids without an image.
 
         Raises:
-            AnnotationError: naming file and line of an id without an image.
+            AnnotationError: if there is no such split.
         """
         known = self.split_names()
         own = match_split(name, known)
@@ -175,14 +178,31 @@ class VocFolder:
             )
         path = self.root / IMAGE_SETS / f"{own}.txt"
         found = []
-        for number, line in enumerate(read_text(path).splitlines(), start=1):
-            text = line.strip()
-            id = text if text in images else text.rsplit(None, 1)[0] if text else ""
-            if text and id not in images:
-                raise AnnotationError(f"{path}:{number}: no image {text!r} in this folder")
-            if text:
+        for number, text in self._listed(own):
+            id = _id(text, images)
+            if id is None:
+                where, what = f"{path.name}:{number}", f"no image {text!r} in this folder"
+                faults.note(IMAGE_MISSING, where, f"{path}:{number}: {what}")
+            else:
                 found.append(images[id])
         return found
+
+    def _listed(self, split: str) -> Iterator[tuple[int, str]]:
+        """Yield the lines of a split's file that are not empty, with their numbers."""
+        text = read_text(self.root / IMAGE_SETS / f"{split}.txt")
+        for number, line in enumerate(text.splitlines(), start=1):
+            if line.strip():
+                yield number, line.strip()
+
+
+def _id(text: str, known: Container[str]) -> str | None:
+    """Return the image's id in a line, which may have spaces, a suffix, and a number after it."""
+    for name in (text, text.rsplit(None, 1)[0]):
+        if name in known:
+            return name
+        if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES and stem(name) in known:
+            return stem(name)
+    return None
 
 
 def find_voc(root: Path, images: Path | None = None) -> VocFolder | None:
@@ -226,7 +246,8 @@ def _holds_images(folder: Path) -> bool:
 
 def _holds_xml(folder: Path, *, deep: bool = True) -> bool:
     """Whether the first xml file of a folder is an annotation."""
-    paths = folder.rglob("*.xml") if deep else folder.glob("*.xml")
+    pattern = "*.[xX][mM][lL]"
+    paths = folder.rglob(pattern) if deep else folder.glob(pattern)
     first = next((path for path in paths if path.is_file()), None)
     if first is None:
         return False

@@ -78,7 +78,7 @@ class YoloFormat:
 
     def splits(self, path: Path, images: Path | None = None) -> Sequence[str]:
         """Return the splits of `data.yaml`, or of folders named after them."""
-        return real_splits(find_yolo(path, images).splits)
+        return real_splits(find_yolo(path, images, Faults(path)).splits)
 
     def read(
         self,
@@ -94,7 +94,8 @@ class YoloFormat:
         Splits are those of `data.yaml`, or of folders named after them; without a split, all images
         are read. Ids are the same with or without a split.
         """
-        yolo = find_yolo(path, images)
+        faults = faults or strictly(path)
+        yolo = find_yolo(path, images, faults)
         members = None
         if split is not None:
             found = match_split(split, yolo.splits)

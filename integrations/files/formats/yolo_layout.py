@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sparsedet.annotations.faults import IMAGE_MISSING, Faults, strictly
 from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.formats import SPLIT_NAMES, canonical_split
@@ -63,7 +64,7 @@ def is_yolo(path: Path) -> bool:
     )
 
 
-def find_yolo(path: Path, images: Path | None = None) -> YoloFolder:
+def find_yolo(path: Path, images: Path | None = None, faults: Faults | None = None) -> YoloFolder:
     """Return the layout of a YOLO dataset.
 
     Labels are found by `yolo_label_files`. Paths in `data.yaml` can't leave its folder.
@@ -71,10 +72,12 @@ def find_yolo(path: Path, images: Path | None = None) -> YoloFolder:
     Args:
         path: a folder, or its yaml file.
         images: the image folder, if it is not the usual one.
+        faults: records images in lists of splits that don't exist; None: they are errors.
 
     Raises:
         AnnotationError: naming the file and the fault in it.
     """
+    faults = faults or strictly(path)
     data = _data_file(path)
     root = path if path.is_dir() else path.parent
     darknet = find_darknet(path, images) if data is None else None
@@ -91,7 +94,7 @@ def find_yolo(path: Path, images: Path | None = None) -> YoloFolder:
         labels = find_label_files(root, images, inner)
         listed = darknet.splits if darknet else {}
         return YoloFolder(root, names, images, labels, listed or _splits_by_folder(inner))
-    splits = _read_splits(root, data, content) if data else {}
+    splits = _read_splits(root, data, content, faults) if data else {}
     if darknet is not None:
         splits = dict(darknet.splits)
     everything = sorted(set().union(*splits.values()) if splits else _all_images(root))
@@ -221,7 +224,9 @@ def _check_unique(path: Path, names: Mapping[int, str]) -> None:
             raise AnnotationError(f"{path}: classes {first[name]} and {index} are both {name!r}")
 
 
-def _read_splits(root: Path, data: Path, content: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+def _read_splits(
+    root: Path, data: Path, content: Mapping[str, Any], faults: Faults
+) -> dict[str, frozenset[str]]:
     """Return the images of every split, relative to `root`."""
     base = _base(root, content.get("path"))
     splits: dict[str, frozenset[str]] = {}
@@ -240,7 +245,7 @@ def _read_splits(root: Path, data: Path, content: Mapping[str, Any]) -> dict[str
             if place is None:
                 missing[split] = entry
             elif place.endswith(".txt"):
-                found |= _read_list(root, base, place)
+                found |= _read_list(root, base, place, faults)
             else:
                 found |= set(_below(root, place))
         splits[split] = frozenset(found)
@@ -285,7 +290,7 @@ def _inside(root: Path, start: str, text: str) -> str | None:
     return None
 
 
-def _read_list(root: Path, base: str, place: str) -> set[str]:
+def _read_list(root: Path, base: str, place: str, faults: Faults) -> set[str]:
     """Return the images listed in a file; `./` in it means the file's own folder."""
     found = set()
     path = root / place
@@ -295,8 +300,10 @@ def _read_list(root: Path, base: str, place: str) -> set[str]:
         start = posixpath.dirname(place) or "." if text.startswith("./") else base
         image = _find(root, start, text)
         if image is None:
-            raise AnnotationError(f"{path}:{number}: no image {text!r} in {root}")
-        found.add(image)
+            message = f"{path}:{number}: no image {text!r} in {root}"
+            faults.note(IMAGE_MISSING, f"{path.name}:{number}", message)
+        else:
+            found.add(image)
     return found
 
 

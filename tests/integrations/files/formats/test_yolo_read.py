@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from sparsedet.annotations.faults import Faults
 from sparsedet.errors import AnnotationError
-from sparsedet.formats import detect_format, read_dataset
+from sparsedet.formats import detect_format, load_format, read_dataset
 from tests.integrations.files.formats.datasets import objects, write, write_image
 
 DOG = "0 0.5 0.5 0.1 0.2\n"
@@ -202,3 +203,19 @@ def test_yaml_files_that_are_refused(data: str, message: str, tmp_path: Path) ->
     write(tmp_path, "list.txt", "gone.jpg\n")
     with pytest.raises(AnnotationError, match=message):
         read_dataset(tmp_path)
+
+
+def test_an_image_that_only_a_list_has_is_left_out(tmp_path: Path) -> None:
+    data = "train: train.txt\nval: val.txt\nnames: [dog]\n"
+    images, labels = (
+        [f"images/{name}.jpg" for name in "ab"],
+        [f"labels/{name}.txt" for name in "ab"],
+    )
+    dataset_folder(tmp_path, data, images, labels)
+    write(tmp_path, "train.txt", "images/a.jpg\nimages/gone.jpg\n")
+    write(tmp_path, "val.txt", "images/b.jpg\n")
+    faults = Faults(tmp_path)
+    assert load_format("yolo").splits(tmp_path) == ["train", "val"]
+    dataset = read_dataset(tmp_path, faults=faults).dataset
+    assert [image.file_name for image in dataset.images] == ["a.jpg", "b.jpg"]
+    assert faults.lines() == ["missing images: 1 (train.txt:2), left out"]

@@ -74,7 +74,10 @@ def url_name(entry: Mapping[str, Any]) -> str | None:
     LVIS images have no `file_name`, and are in two folders of COCO.
     """
     url = entry.get("coco_url")
-    parts = urlsplit(url).path.split("/") if isinstance(url, str) else []
+    try:
+        parts = urlsplit(url).path.split("/") if isinstance(url, str) else []
+    except ValueError:  # brackets without an IPv6 address
+        return None
     return "/".join(part for part in parts[-2:] if part) or None
 
 

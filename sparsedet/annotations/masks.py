@@ -46,8 +46,10 @@ def _run_bounds(runs: dict[str, Any], size: tuple[int, int]) -> XYXY | None:
             compressed = mask.frPyObjects(
                 {"counts": counts, "size": [height, width]}, height, width
             )
+        elif isinstance(counts, str):
+            compressed = {"counts": counts.encode("ascii"), "size": [height, width]}
         else:
-            compressed = {"counts": str(counts).encode("ascii"), "size": [height, width]}
+            return None
         left, top, wide, high = (float(value) for value in mask.toBbox(compressed))
     except (TypeError, ValueError, UnicodeEncodeError):
         return None

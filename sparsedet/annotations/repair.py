@@ -29,6 +29,8 @@ SizeOf = Callable[[str], tuple[int, int] | None]
 """File name -> (width, height) of the upright image; None if there is none."""
 
 
+_LARGEST_SIZE = 2**31
+"""Pixels per side; nothing decodes larger images."""
 _LONGEST_ID = 40
 """Maximum length of a quoted text id."""
 
@@ -55,15 +57,15 @@ def without_unused_root(content: Mapping[str, Any], faults: Faults) -> dict[str,
     """
     categories = [entry for entry in content["categories"] if isinstance(entry, dict)]
     used = {
-        entry["category_id"]
+        id_key(entry.get("category_id"))
         for entry in content["annotations"]
-        if isinstance(entry, dict) and is_int(entry.get("category_id"))
+        if isinstance(entry, dict)
     }
     for root in categories:
         others = [entry.get("supercategory") for entry in categories if entry is not root]
         named = root.get("supercategory") in (None, "", "none")
         is_root = bool(others) and all(other == root.get("name") for other in others)
-        if not is_root or not named or root.get("id") in used:
+        if not is_root or not named or id_key(root.get("id")) in used:
             continue
         where = f"categories id {root.get('id')}"
         message = f"{faults.source}: {where}: {root['name']!r} has no boxes"
@@ -100,8 +102,11 @@ class _Repair:
             "categories": categories,
             "annotations": self._boxes(content["annotations"], "annotations"),
         }
-        if content.get("background"):
-            result["background"] = self._boxes(content["background"], "background")
+        negatives = content.get("background")
+        if isinstance(negatives, list):
+            result["background"] = self._boxes(negatives, "background")
+        elif result.pop("background", None):
+            self._note(kinds.BOX_BROKEN, "background", f"{quoted(negatives)} is not a list")
         return result
 
     def _known(self, ids: Any) -> list[int]:
@@ -165,6 +170,9 @@ class _Repair:
             )
             parts = [part for part in name.split("/") if part not in ("", ".", "..")]
             name = "/".join(part for part in parts if not part.endswith(":"))
+            if not name or leaves_folder(name):
+                self._note(kinds.IMAGE_BROKEN, where, "its name has nothing but folders")
+                return None
         size = entry.get("width"), entry.get("height")
         width, height = (_whole(value) for value in size)
         if width is None or height is None:
@@ -231,12 +239,12 @@ class _Repair:
         if not isinstance(entry, dict):
             self._note(kinds.BOX_BROKEN, where, f"{quoted(entry)} is not an object")
             return None
-        image_id = self._image_ids.get(id_key(entry.get("image_id")))
+        image_id = _known_id(self._image_ids, entry.get("image_id"))
         if image_id is None:
             what = f"image_id {entry.get('image_id')!r} is not among the images"
             self._note(kinds.ORPHAN, where, what)
             return None
-        category_id = self._category_ids.get(id_key(entry.get("category_id")))
+        category_id = _known_id(self._category_ids, entry.get("category_id"))
         if category_id is None:
             what = f"category_id {entry.get('category_id')!r} is not among the categories"
             self._note(kinds.UNKNOWN_CLASS, where, what, image_id)
@@ -290,6 +298,12 @@ class _Repair:
         return None
 
 
+def _known_id(ids: Mapping[Any, int], written: Any) -> int | None:
+    """Return the id to use for an original one; entries without id are nobody's."""
+    key = id_key(written)
+    return None if key is None else ids.get(key)
+
+
 def _named(entries: Sequence[Any], key: str) -> list[tuple[str, Any]]:
     """Return entries with their names in messages."""
     return [
@@ -311,7 +325,9 @@ def _shown(id: int | str | float) -> str:
 def _whole(value: Any) -> int | None:
     """Return a size in pixels; None if a value is invalid."""
     number = _number(value)
-    return int(number) if number is not None and number >= 1 and number == int(number) else None
+    if number is None or not 1 <= number < _LARGEST_SIZE or number != int(number):
+        return None
+    return int(number)
 
 
 def _number(value: Any) -> float | None:

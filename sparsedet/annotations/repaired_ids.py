@@ -4,19 +4,22 @@ from typing import Any
 
 from sparsedet.annotations.entries import is_int
 
+_LARGEST = 2**62
+"""Larger ids are replaced: there would be none left to give."""
+
 
 class Numbers:
     """Gives every entry an id of its own: the original one if possible."""
 
     def __init__(self, written: Any) -> None:
-        known = [key for value in written if is_int(key := id_key(value))]
+        known = [key for value in written if is_int(key := id_key(value)) and key < _LARGEST]
         self._next = max((*known, 0)) + 1
         self._taken: set[int] = set()
 
     def of(self, written: Any) -> tuple[int, bool]:
         """Return an entry's id, and whether it differs from the original."""
         key = id_key(written)
-        if is_int(key) and key not in self._taken and key < 2**62:
+        if is_int(key) and key not in self._taken and key < _LARGEST:
             self._taken.add(key)
             return key, not is_int(written)
         number = self._next

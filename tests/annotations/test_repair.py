@@ -57,6 +57,7 @@ def _box(**changes: Any) -> Callable[[dict[str, Any]], None]:
         (_box(bbox=[1, 2, float("nan"), 3]), "box-broken", 9),
         (_box(bbox=None), "box-broken", 9),
         (_box(bbox=["1", "2", "3", "4.5"]), "number-as-text", 10),
+        (_box(bbox=None, segmentation={"size": [40, 60], "counts": None}), "box-broken", 9),
         (_box(image_id=77), "orphan", 9),
         (_box(image_id=None), "orphan", 9),
         (_box(category_id=77), "unknown-class", 9),

@@ -3,13 +3,16 @@
 import hashlib
 from pathlib import Path
 
+from sparsedet.ledger import Source
+
 UNDONE = ".undone"
 """Suffix of the folder of an undone merge."""
 
 
-def image_file(folder: Path, tool_id: str) -> Path:
-    """Return the file of an image; its id comes from a server and may be a path."""
-    return folder / f"{hashlib.sha256(tool_id.encode()).hexdigest()[:20]}.json"
+def image_file(folder: Path, source: Source, tool_id: str) -> Path:
+    """Return the file of an image of a project; its id comes from a server and may be a path."""
+    name = "\0".join((source.tool, source.url, source.project, tool_id))
+    return folder / f"{hashlib.sha256(name.encode()).hexdigest()[:20]}.json"
 
 
 def merges_below(root: Path) -> list[Path]:

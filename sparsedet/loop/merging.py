@@ -3,7 +3,7 @@
 What a merge replaces is saved first, in one file per image, so that it can be restored.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -163,38 +163,31 @@ class Merging:
         restored: list[str] = []
         left: dict[str, str] = {}
         records = {path: read_merged(path) for path in sorted(folder.glob("*.json"))}
-        for source in self.ledger.sources():
-            # The server's address may have changed since.
-            own = {
-                str(record["tool_id"]): record
-                for record in records.values()
-                if record["source"]["tool"] == source.tool
-                and record["source"]["project"] == source.project
-            }
-            if not own:
-                continue
-            replaced = [
-                (Replaced(tool_id, record["before"]), record["version"])
-                for tool_id, record in own.items()
-            ]
-            reasons = self.connections.tool(source).restore(source.project, replaced)
-            done = own.keys() - reasons.keys()
-            self.ledger.record_written(
-                source,
-                {id: (written_from_json(own[id]["written_before"]), None) for id in done},
-            )
-            restored += sorted(done)
-            left |= reasons
-        undone = folder.with_name(folder.name + UNDONE)
+        sources = self.ledger.sources()
+        by_source: dict[Source, dict[str, Path]] = {}
         for path, record in records.items():
             tool_id = str(record["tool_id"])
-            if tool_id in restored:
+            if (source := _present(Source(**record["source"]), sources)) is None:
+                left[tool_id] = "its project is not in the ledger"
+            else:
+                by_source.setdefault(source, {})[tool_id] = path
+        undone = folder.with_name(folder.name + UNDONE)
+        for source, own in by_source.items():
+            replaced = [
+                (Replaced(tool_id, records[path]["before"]), records[path]["version"])
+                for tool_id, path in own.items()
+            ]
+            reasons = self.connections.tool(source).restore(source.project, replaced)
+            done = sorted(own.keys() - reasons.keys())
+            before = {id: written_from_json(records[own[id]]["written_before"]) for id in done}
+            self.ledger.record_written(source, {id: (state, None) for id, state in before.items()})
+            for tool_id in done:
                 # The rest can be undone later, and a rebuilt ledger needs both files.
                 undone.mkdir(exist_ok=True)
-                path.rename(undone / path.name)
+                own[tool_id].rename(undone / own[tool_id].name)
                 sync_folder(undone)
-            elif tool_id not in left:
-                left[tool_id] = "its project is not in the ledger"
+            restored += done
+            left |= reasons
         if not any(folder.iterdir()):
             folder.rmdir()
         return UndoneMerge(tuple(restored), left)
@@ -265,7 +258,7 @@ class _Merge:
     def _keep(self, replaced: Replaced) -> None:
         assert self.folder is not None
         write_json(
-            image_file(self.folder, replaced.tool_id),
+            image_file(self.folder, self.source, replaced.tool_id),
             {
                 "tool_id": replaced.tool_id,
                 "source": _source_json(self.source),
@@ -291,7 +284,7 @@ class _Merge:
         )
         self.merging.ledger.record_written(self.source, {tool_id: (written, one.version)})
         assert self.folder is not None
-        path = image_file(self.folder, tool_id)
+        path = image_file(self.folder, self.source, tool_id)
         if one.changes and path.is_file():
             known = read_merged(path)
             write_json(path, known | {"written": written_to_json(written), "version": one.version})
@@ -327,6 +320,12 @@ class _Merge:
             url=tool.image_url(self.source.project, one.tool_id),
             boxes=change.conflicts,
         )
+
+
+def _present(source: Source, known: Sequence[Source]) -> Source | None:
+    """Return a project by its server's current address, which may have changed since a merge."""
+    same = [one for one in known if (one.tool, one.project) == (source.tool, source.project)]
+    return source if source in same else next(iter(reversed(same)), None)
 
 
 def _source_json(source: Source) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Merges into the annotated project, conflicts, and undone merges."""
 
 from contextlib import closing
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -179,3 +180,22 @@ def test_one_reviewer_s_overlapping_boxes_are_all_merged(project: SmallProject) 
     project.merge()
     assert len(project.source_boxes()["a.png"]) == 4
     assert {one.outcome for one in project.merge().values()} == {"same"}
+
+
+def test_images_of_the_same_name_in_two_projects(project: SmallProject) -> None:
+    """`push --project` pushes to further projects, and folders use the same names."""
+    other = copy(project)
+    other.project = project.tool.set_up_project("other", project.dataset, project.workspace.images)
+    other.push("v2", project.mined("v2"))
+    for one in (project, other):
+        for review in one.tool.open_reviews(f"{one.project}/review"):
+            review.submit(review.regions)
+    before = project.source_boxes(), other.source_boxes()
+    project.merge()
+    (folder,) = project.workspace.merged.iterdir()
+    assert len(list(folder.iterdir())) == 6
+    assert before[0] != project.source_boxes() == other.source_boxes()
+    undone = undo(project)
+    assert undone.left == {}
+    assert sorted(undone.restored) == sorted(2 * ["a.png", "b.png", "c.png"])
+    assert (project.source_boxes(), other.source_boxes()) == before

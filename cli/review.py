@@ -27,6 +27,7 @@ from .output import REVIEWED, check_replaceable, echo, emit_json, say, table
 if TYPE_CHECKING:
     from sparsedet.ledger import Ledger, LedgerBox
     from sparsedet.loop.merging import Merging
+    from sparsedet.reviews import AnnotationRule
 
 
 def review(
@@ -138,7 +139,7 @@ def review(
     file = ledger or workspace.ledger
     connections = Connections(known, url=url, owner=owner_id(file.parent) if known else None)
     suspicions = None
-    rule = known.source.annotations if known else "ground-truth-first"
+    rule: AnnotationRule = known.source.annotations if known else "ground-truth-first"
     with workspace.lock() if known else nullcontext(), progress_bar() as progress:
         if known and ledger is None and (rebuilt := rebuild(workspace, known)):
             say(rebuilt)
@@ -162,7 +163,7 @@ def review(
                 take=take,
                 images=image,
             )
-            outcomes = _outcomes(record)
+            outcomes = _outcomes(record, rule)
             if known and ledger is None:
                 write_estimate(workspace, known, record)
                 outcomes["estimate"] = _estimate(workspace)
@@ -234,8 +235,8 @@ def _merged(
     return merge_reviews(merging, write=write, empty=empty) if merge else None
 
 
-def _outcomes(record: "Ledger") -> dict[str, Any]:
-    counts = record.counts()
+def _outcomes(record: "Ledger", rule: "AnnotationRule") -> dict[str, Any]:
+    counts = record.counts(rule)
     versions = {push.id: push.model_version for push in record.pushes()}
     return {
         **{name: getattr(counts, name) for name in (*OUTCOMES, "drawn")},

@@ -155,7 +155,7 @@ class Rounds:
         """Collect the reviews since a round's push; return how far they are."""
         with closing(Ledger(self.workspace.ledger)) as ledger:
             self._collect(ledger)
-            write_json(folder.review, asdict(ledger.counts()), indent=1)
+            write_json(folder.review, asdict(ledger.counts(self._rule)), indent=1)
             record = read_push(folder)
             # A review from before the push is no reason to start the next round.
             since = ledger.reviewed_ids() - set(record.get("judged") or read_known(folder))

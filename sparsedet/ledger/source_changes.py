@@ -41,7 +41,8 @@ def relocate(session: Session, tool: str, project: str, url: str) -> None:
         return and_(table.tool == tool, table.project == project, table.url != url)
 
     for image in session.scalars(select(SourceImage).where(moved(SourceImage))).all():
-        _rekey_image(session, image, url=url, tool_id=image.image_tool_id)
+        holder = read_written(image.written).holder
+        _rekey_image(session, image, url=url, tool_id=image.image_tool_id, holder=holder)
     session.flush()
     for table in (Push, PushedVersion, StoredReview):
         # An image may be stored under both addresses; keep one version.
@@ -249,8 +250,13 @@ def _rows(session: Session, table: type[_Row], source: Source | None) -> list[_R
     return list(session.scalars(select(table).where(condition)))
 
 
-def _rekey_image(session: Session, image: SourceImage, *, url: str, tool_id: str) -> None:
-    """Move a row to another address or id, merging it with an existing one."""
+def _rekey_image(
+    session: Session, image: SourceImage, *, url: str, tool_id: str, holder: str = ""
+) -> None:
+    """Move a row to another address or id, merging it with an existing one.
+
+    `holder` is the written annotation there; an image that was imported again has another one.
+    """
     source = Source(image.tool, url, image.project)
     known = source_images(session, source, {tool_id})[tool_id]
     known.digest = known.digest or image.digest
@@ -259,6 +265,7 @@ def _rekey_image(session: Session, image: SourceImage, *, url: str, tool_id: str
         Written(
             {**earlier.boxes, **later.boxes},
             earlier.complete or later.complete,
+            holder=holder if later.holder in ("", holder) else "",
             complete_classes=earlier.complete_classes | later.complete_classes,
         )
     )

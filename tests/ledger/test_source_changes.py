@@ -53,6 +53,15 @@ def test_a_server_that_moved_keeps_its_projects(ledger: Ledger) -> None:
     assert first.written.complete
 
 
+def test_merges_are_still_of_the_same_annotation_when_a_server_moved(ledger: Ledger) -> None:
+    """If that annotation is deleted later, the reviews apply to the one that counts then."""
+    ledger.record_written(SOURCE, {"11": (Written({"a1": kept("a1")}, holder="5"), "5@2026")})
+    ledger.relocate("label-studio", "7", "http://elsewhere")
+    (place,) = ledger.places()
+    (image,) = ledger.image_reviews(place.source)
+    assert image.written == Written({"a1": kept("a1")}, holder="5")
+
+
 def test_images_that_were_imported_again_are_the_same_images(ledger: Ledger) -> None:
     ledger.rename_images({"11": "31", "99": "98"}, SOURCE)
     assert {box.image_tool_id for box in ledger.boxes()} == {"31", "12"}

@@ -104,7 +104,10 @@ class ConflictResult:
             line(f"{self.boxes} boxes on {len(self.images)} images stay as they are")
             return
         if self.taken == "review":
-            line(f"{len(self.images)} images now match their reviews")
+            left = [image for image in self.images if image.outcome in _LEFT_ALONE]
+            line(f"{len(self.images) - len(left)} images now match their reviews")
+            for image in left:
+                say(_left_alone(image))
             return
         line(f"{len(self.images)} conflicts")
         for image in self.images:

@@ -3,6 +3,10 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from sparsedet.cli.merge_results import ConflictResult
+from sparsedet.loop.merging import MergedImage
 from sparsedet.loop.settings import change_source
 from tests.loop.small_project import FREE, SmallProject, draw
 
@@ -20,3 +24,16 @@ def test_drawn_boxes_are_counted_by_the_rule_of_the_settings(tmp_path: Path) -> 
     shown = project.command("review", project.workspace.root, "--json").json()
     status = project.command("status", project.workspace.root, "--json").json()
     assert shown["drawn"] == status["all"]["drawn"] == 2
+
+
+def test_an_image_that_was_saved_meanwhile_does_not_match_its_review(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    images = [
+        MergedImage("11", "changed", edited=1),
+        MergedImage("12", "blocked", detail="ann@example.com has unsaved changes"),
+    ]
+    ConflictResult(images, "review").show(Path("cells"))
+    printed = capsys.readouterr()
+    assert printed.out == "1 images now match their reviews\n"
+    assert printed.err == "left as it is: image 12: ann@example.com has unsaved changes\n"

@@ -9,7 +9,7 @@ from sparsedet.loop.live_reviews import ReviewCollector
 from sparsedet.loop.workspace import Workspace
 from sparsedet.tool import AnnotationTool, ToolOptions
 
-from ..connection import Connection
+from ..connection import Connection, project_number
 from .connect import REPORTED
 from .model_host import ModelHost
 from .predictor import Predictor
@@ -50,7 +50,7 @@ class Service:
 
     def __init__(self, settings: ServiceSettings, tool: ConnectedTool) -> None:
         self.secret = settings.secret
-        self._connect = [int(project) for project in settings.connect]
+        self._connect = [project_number(project) for project in settings.connect]
         workspace = None if settings.workspace is None else Workspace(settings.workspace)
         self.host = ModelHost(settings.run, workspace, settings.device)
         self.queue = WorkQueue()

@@ -290,3 +290,12 @@ def test_reports_are_answered_at_once(client: TestClient) -> None:
     assert client.post("/webhook", json={"action": "START_TRAINING"}).json()["status"] == "ignored"
     assert time.monotonic() - start < 0.5
     assert json.loads(client.post("/webhook", content=b"[]").text)["error"]
+
+
+def test_a_project_is_connected_by_its_number(tool: LabelStudioTool, tmp_path: Path) -> None:
+    connect = ("7", "cells")
+    settings = ServiceSettings(
+        tmp_path, None, "cpu", tool.url, DEFAULT_OPTIONS, connect, KEY, SECRET
+    )
+    with pytest.raises(ToolError, match="invalid Label Studio project 'cells'"):
+        Service(settings, tool)

@@ -83,6 +83,7 @@ def convert(
     from sparsedet.atomic_io import atomic_folder
     from sparsedet.formats import detect_format, load_format, writable_formats
     from sparsedet.loop.data_sources import Reading, read_anything
+    from sparsedet.loop.nested_output import kept_apart
 
     marks = MarkOptions.of(complete_classes, image_labels, label_names)
     target = load_format(to)
@@ -99,7 +100,8 @@ def convert(
         loaded = replace(loaded, dataset=marks.apply(loaded.dataset))
         lost = target.losses(loaded.dataset)
         folder = _images(loaded, source) if with_images else None
-        with atomic_folder(output) as temporary:
+        apart = kept_apart(output, source, images, format=from_format)
+        with apart, atomic_folder(output) as temporary:
             target.write(loaded.dataset, temporary, images=folder, progress=progress)
     if folder is None and target.needs_images:
         say(

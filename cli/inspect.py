@@ -56,10 +56,14 @@ def inspect(
     faults at once. Exits with status 3 if there are any, except with --fix, which repairs them.
     """
     from sparsedet.inspection import inspect_data, write_copy
+    from sparsedet.loop.nested_output import kept_apart
 
+    written = None
     with progress_bar() as progress:
         found = inspect_data(data, images=images, split=split, decode=decode, progress=progress)
-        written = None if fix is None else write_copy(found, fix, progress=progress)
+        if fix is not None:
+            with kept_apart(fix, data, images):
+                written = write_copy(found, fix, progress=progress)
     if json_output:
         copy = None if fix is None else {"output": str(fix), "boxes": written}
         emit_json({**found.as_json(), "fix": copy})

@@ -1,6 +1,7 @@
 """`sparsedet split`: make a sparse or train/val split of a fully annotated dataset."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -181,6 +182,7 @@ def split(
         raise SparseDetError("missing output folder: pass -o FOLDER")
     from sparsedet.atomic_io import atomic_folder, without_collector
     from sparsedet.loop.data_sources import released_file
+    from sparsedet.loop.nested_output import kept_apart
     from sparsedet.sparsify import make_split
     from sparsedet.sparsify.near_duplicates import DISTANCE, check_distance
     from sparsedet.sparsify.released import read_released, write_released
@@ -203,7 +205,10 @@ def split(
     validation = _validation(val, group_by, needed=chosen is None and file is None)
     distance = DISTANCE if near_duplicate_distance is None else near_duplicate_distance
     check_distance(distance)
-    with without_collector(), atomic_folder(output) as folder:
+    # Of a file, nothing but images is read beside it, and a split has none.
+    is_folder = project is None and data is not None and data.is_dir()
+    apart = kept_apart(output, data, images) if data is not None and is_folder else nullcontext()
+    with without_collector(), apart, atomic_folder(output) as folder:
         dataset, source, cache = _read_source(
             data, project, url, tool, images, folder / "pulled", split, strict=strict
         )

@@ -9,7 +9,6 @@ from sparsedet.annotations.faults import Faults
 
 
 def content_of_boxes() -> dict[str, Any]:
-
     return {
         "images": [
             {"id": id, "file_name": f"{id}.jpg", "width": 60, "height": 40} for id in range(1, 9)

@@ -57,6 +57,7 @@ def image_reviews(
                 regions=tuple(regions),
                 seconds=None if review.seconds is None else review.seconds * len(crops) / share,
                 complete=False,
+                complete_classes=frozenset(),
                 partial=True,
             )
         )

@@ -189,6 +189,12 @@ def test_a_sheet_says_nothing_of_whether_an_image_is_complete() -> None:
     crops = Review("t1", "2", {}, (), partial=True, saved_at="2026-01-02T00:00:00+00:00")
     assert decide([whole, crops], {}).complete
     assert not decide([whole, replace(crops, partial=False)], {}).complete
+    boxes = mined(2)
+    (sheet,) = arrange(boxes, dataset())
+    marked = replace(review(sheet, boxes), complete_classes=frozenset({"king"}))
+    for one in image_reviews(marked, sheet, regions(boxes), {}):
+        assert not one.complete
+        assert not one.complete_classes
 
 
 def test_boxes_on_no_sheet_and_broken_layouts_are_named() -> None:

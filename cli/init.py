@@ -112,7 +112,8 @@ def init(
         raise SparseDetError(
             f"--mode {how}: not supported by {tool}; use {next(iter(connection.push_modes))}"
         )
-    if tool == "files" and (Path(connection.url) / project).resolve() == folder.resolve():
+    place = (Path(connection.url) / project).resolve()
+    if tool == "files" and folder.resolve() in (place, place.parent if place.is_file() else place):
         raise SparseDetError(
             f"{folder} is the project itself; choose another folder for the workspace"
         )

@@ -120,12 +120,16 @@ def pull(
                 )
                 dataset = found.dataset
             else:
+                others = workspace.images.exists()
                 try:
                     dataset = connection.pull(project, workspace.images, progress)
-                finally:
+                except BaseException:
                     # Images may have been downloaded; record their project and limits.
-                    if known is None and workspace.images.exists():
+                    if known is None and not others and workspace.images.exists():
                         workspace.write_settings(new_settings(source))
+                    raise
+                if known is None and workspace.images.exists():
+                    workspace.write_settings(new_settings(source))
         write_coco(dataset, workspace.annotations)
         if known and choice:
             change_source(workspace.settings_file, choice)

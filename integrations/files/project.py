@@ -150,14 +150,17 @@ def pull_project(project: Project, images: Path, progress: Progress = no_progres
     Raises:
         AnnotationError: naming the broken file and the position in it, or the image that is missing
             or has another size.
-        ToolError: if `images` is the project's own folder, where a pull would overwrite
-        annotations.
+        ToolError: if `images` is in the project's own folder, where a pull would overwrite
+            annotations, or read its copies as further images.
     """
     progress("reading annotations", 0, 1)
     files = project.read()
     if files.images is None:
         raise AnnotationError(f"{project.folder}: has no image folder")
-    if images.resolve() == files.images.resolve():
+    if (
+        images.resolve() == files.images.resolve()
+        or images.parent.resolve() == project.folder.resolve()
+    ):
         raise ToolError(f"{project.folder} is the project itself; pull into another folder")
     check_images(files.dataset, files.images)
     progress("reading annotations", 1, 1)

@@ -15,6 +15,7 @@ from sparsedet.integrations.label_studio.demo.project_setup import (
 from sparsedet.loop.settings import read_settings
 from tests.cli.command import Result, sparsedet, sparsedet_here
 from tests.hostile.odd_server import json_answer, odd_server
+from tests.integrations.files.formats.datasets import write_image
 from tests.integrations.files.samples import write_project
 
 
@@ -60,6 +61,19 @@ def test_the_project_itself_is_no_workspace(tmp_path: Path, project: str) -> Non
     words = ("init", project, "--tool", "files", "--url", ".", "--project", project)
     assert "cars is the project itself" in sparsedet_here(*words, cwd=tmp_path).error()
     assert not (tmp_path / "cars/sparsedet.toml").exists()
+
+
+def test_neither_is_the_folder_of_its_yaml_file(tmp_path: Path) -> None:
+    """The next pull would read the copies of its images as further images."""
+    write_image(tmp_path / "cars" / "a.png")
+    (tmp_path / "cars" / "a.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    (tmp_path / "cars" / "data.yaml").write_text("train: .\nval: .\nnames: [car]\n")
+    before = sorted((tmp_path / "cars").iterdir())
+    named = ("--tool", "files", "--project", "cars/data.yaml")
+    for words in (("init", "cars", *named), ("pull", "-o", "cars", *named)):
+        assert "cars is the project itself" in sparsedet_here(*words, cwd=tmp_path).error()
+    left = (path for path in (tmp_path / "cars").iterdir() if not path.name.startswith("."))
+    assert sorted(left) == before
 
 
 @pytest.mark.label_studio

@@ -135,13 +135,19 @@ def predict(
         )
     _check_output(output, sources)
     from sparsedet.prediction.detector import Detector
-    from sparsedet.prediction.outputs import choose_output
+    from sparsedet.prediction.outputs import DrawnPictures, choose_output
     from sparsedet.prediction.predicting import predict_source
-    from sparsedet.prediction.sources import open_source
+    from sparsedet.prediction.sources import looks_into, open_source
 
     source = open_source(sources, images)
     detector = Detector.load(run, device)
     target = choose_output(output, format, detector.classes, source.frame_rate, source.names)
+    inside = next((text for text in sources if looks_into(text, output)), None)
+    if inside is not None and isinstance(target, DrawnPictures):
+        raise SparseDetError(
+            f"{output}: is in {inside}, so the next command would detect on the drawn images, too; "
+            "choose a folder outside of it with -o"
+        )
     start = time.monotonic()
     with progress_bar() as report:
         counts = predict_source(
@@ -179,9 +185,13 @@ def predict(
 
 def _check_output(output: Path, sources: Sequence[str]) -> None:
     """Refuse to overwrite the input, or a JSON file that is no older result."""
-    if any(
-        Path(source).exists() and output.exists() and output.samefile(source) for source in sources
-    ):
-        raise SparseDetError(f"{output}: is the input as well; choose another output with -o")
+    from sparsedet.mining.detection_file import IMAGES_SUFFIX
+
+    written = [output]
+    if output.suffix.lower() == ".json":
+        written.append(output.with_suffix(IMAGES_SUFFIX))
+    for path in written:
+        if path.exists() and any(Path(one).exists() and path.samefile(one) for one in sources):
+            raise SparseDetError(f"{path}: is the input as well; choose another output with -o")
     if output.suffix.lower() == ".json":
         check_replaceable(output, RESULTS)

@@ -92,6 +92,8 @@ def choose_output(
     if kind == "video":
         if suffix not in VIDEO_SUFFIXES:
             raise PredictionError(f"{path}: a video needs a name ending in .mp4, .avi, ...")
+        if path.exists():
+            raise PredictionError(f"{path}: exists already; choose another name or remove it")
         return DrawnVideo(path, frame_rate or 1.0)
     if path.exists() and not _is_free(path, kind):
         raise PredictionError(f"{path}: exists already; choose another folder or remove it")
@@ -169,13 +171,28 @@ class LabelFiles:
             self._format.write(dataset, folder, images=None)
 
     def _check(self, names: Sequence[str]) -> None:
-        """Try to write images that differ by their suffix only: later, all detections are lost."""
+        """Try to write all classes, and names that may be refused: later, detections are lost.
+
+        These are names that differ by their suffix only, and unusual ones.
+        """
         stems = Counter(PurePosixPath(name).with_suffix("") for name in names)
-        alike = [name for name in names if stems[PurePosixPath(name).with_suffix("")] > 1]
-        if alike:
-            images = tuple(Image(id, name, 1, 1) for id, name in enumerate(alike, start=1))
-            with TemporaryDirectory(prefix="sparsedet-predict-") as folder:
-                self._format.write(replace(self._dataset, images=images), Path(folder), images=None)
+        doubtful = [
+            name
+            for name in names
+            if stems[PurePosixPath(name).with_suffix("")] > 1
+            or name != name.strip()
+            or not name.isprintable()
+        ]
+        images = tuple(
+            Image(id, name, 9, 9) for id, name in enumerate(doubtful or ["image.jpg"], start=1)
+        )
+        boxes = tuple(
+            Box(number, 1, category.id, (1.0, 1.0, 8.0, 8.0))
+            for number, category in enumerate(self._dataset.categories, start=1)
+        )
+        trial = replace(self._dataset, images=images, boxes=boxes)
+        with TemporaryDirectory(prefix="sparsedet-predict-") as folder:
+            self._format.write(trial, Path(folder), images=None)
 
     def discard(self) -> None:
         """Do nothing: nothing has been written yet."""

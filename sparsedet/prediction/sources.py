@@ -103,6 +103,20 @@ def open_source(texts: Sequence[str], images: Path | None = None) -> ImageSource
     return Files([(id, *item) for id, item in enumerate(known.items(), start=1)])
 
 
+def looks_into(text: str, folder: Path) -> bool:
+    """Return whether the images of a folder, which need not exist, are among those of a source."""
+    path = Path(text)
+    if not path.is_dir():
+        if "**" not in path.parts:
+            return False
+        path = _fixed_part(path)
+    inner, outer = folder.resolve(), path.resolve()
+    # As in `_is_image`.
+    return inner.is_relative_to(outer) and not any(
+        part.startswith(".") for part in inner.relative_to(outer).parts
+    )
+
+
 class Files:
     """Image files.
 

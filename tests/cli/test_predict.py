@@ -183,3 +183,23 @@ def test_what_can_not_be_done_is_one_line(
     (photos / "other").mkdir()
     shutil.copy(photos / "b.png", photos / "other/a.png")
     assert says in sparsedet_here("predict", run, *arguments, cwd=photos).error()
+
+
+def test_pictures_do_not_go_among_the_photos(run: Path, photos: Path) -> None:
+    for source in (photos, f"{photos}/**/*.png"):
+        result = sparsedet_here("predict", run, source, "-o", photos / "drawn", *LOW)
+        assert "would detect on the drawn images" in result.error()
+    assert not (photos / "drawn").exists()
+    # Label files are no images, and hidden folders are not read.
+    for output, options in (("labels", ("--format", "yolo")), (".drawn", ())):
+        result = sparsedet_here("predict", run, photos, "-o", photos / output, *LOW, *options)
+        assert result.status == 0, result.err
+
+
+def test_the_list_of_images_next_to_results_is_no_input(run: Path, scenes: Scenes) -> None:
+    images = scenes.annotations.with_name("found.images.json")
+    shutil.copy(scenes.annotations, images)
+    result = sparsedet_here("predict", run, images, "-o", images.with_name("found.json"))
+    assert "is the input as well" in result.error()
+    assert images.read_bytes() == scenes.annotations.read_bytes()
+    images.unlink()

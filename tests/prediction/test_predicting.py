@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sparsedet.atomic_io import read_json
-from sparsedet.errors import PredictionError
+from sparsedet.errors import AnnotationError, PredictionError
 from sparsedet.prediction.detector import Detector
 from sparsedet.prediction.outputs import CocoResults, choose_output
 from sparsedet.prediction.predicting import predict_source
@@ -82,3 +82,20 @@ def test_ctrl_c_ends_a_camera_and_keeps_what_was_found(
     with pytest.raises(KeyboardInterrupt):
         predict_source(detector, source, output, on_image=stop)
     assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("classes", "names"), [({1: "dog", 2: " cat"}, ["a.jpg"]), ({1: "dog"}, ["a.jpg", "b\x01.jpg"])]
+)
+def test_names_that_a_format_can_not_store_are_refused_at_once(
+    classes: dict[int, str], names: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(AnnotationError, match="can't be written in XML"):
+        choose_output(tmp_path / "out", "voc", classes, None, names)
+    choose_output(tmp_path / "out", "yolo", classes, None, names)
+
+
+def test_a_video_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "holiday.mp4").write_bytes(b"a")
+    with pytest.raises(PredictionError, match="exists already"):
+        choose_output(tmp_path / "holiday.mp4", None, {1: "dog"}, 25.0)

@@ -14,7 +14,7 @@ from sparsedet.errors import SparseDetError
 from sparsedet.loop.image_settings import ImageSettings
 from sparsedet.loop.settings_template import TEMPLATE
 from sparsedet.push_modes import ModeName
-from sparsedet.reading import first_problem, read_toml
+from sparsedet.reading import MOST_SETTINGS, first_problem, read_text, read_toml
 from sparsedet.reviews import AnnotationRule
 from sparsedet.seeds import MAX_SEED
 from sparsedet.tool import Choice, Shapes, ToolOptions
@@ -273,7 +273,7 @@ def write_settings(settings: Settings, path: Path) -> None:
 
 def change_source(path: Path, changes: Mapping[str, Any]) -> None:
     """Change keys of `[source]` in a `sparsedet.toml`, atomically; the rest is unchanged."""
-    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    document = tomlkit.parse(read_text(path, "TOML file", most=MOST_SETTINGS))
     document["source"].update(changes)
     write_text(path, tomlkit.dumps(document))
 

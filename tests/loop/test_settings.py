@@ -1,5 +1,6 @@
 """sparsedet.toml: written with comments, read with errors that name the key."""
 
+import codecs
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from sparsedet.loop.settings import (
     Source,
     TrainingSettings,
     ValidationSettings,
+    change_source,
+    new_settings,
     read_settings,
     write_settings,
 )
@@ -126,3 +129,12 @@ def test_what_people_write_without_quotes_is_understood(tmp_path: Path) -> None:
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(SparseDetError, match="run `sparsedet init` or `sparsedet pull`"):
         read_settings(tmp_path / "sparsedet.toml")
+
+
+def test_a_file_with_a_byte_order_mark_can_be_changed(tmp_path: Path) -> None:
+    """Some editors write one."""
+    path = tmp_path / "sparsedet.toml"
+    write_settings(new_settings(Source(tool="files", url=".", project="cars")), path)
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    change_source(path, {"view": 3})
+    assert read_settings(path).source.view == 3

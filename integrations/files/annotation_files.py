@@ -8,7 +8,9 @@ images: there a box is identified by class and coordinates.
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -222,6 +224,8 @@ def replace_unchanged(path: Path, digest: str, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        with suppress(OSError):  # a new file, or a file system without modes
+            shutil.copymode(path, temporary)  # colleagues may have to write it, too
         # Last, since somebody may save while data is written to disk.
         if file_digest(path) != digest:
             raise OvertakenError(f"{path}: changed while it was being written; try again")

@@ -193,8 +193,7 @@ class CocoFiles:
             ],
         }
         after = self._dataset(content)
-        text = json.dumps(content, ensure_ascii=False) + "\n"
-        replace_unchanged(self._path, self._digest, text.encode())
+        replace_unchanged(self._path, self._digest, _as_bytes(content))
         return {image.file_name: image.tool_version for image in after.images}
 
     def _edited(self, entry: Mapping[str, Any], region: ReviewedRegion) -> dict[str, Any]:
@@ -234,6 +233,13 @@ def _classes(annotations: Iterable[Any]) -> defaultdict[int, set[int]]:
     for entry in annotations:
         found[entry["image_id"]].add(entry["category_id"])
     return found
+
+
+def _as_bytes(content: Any) -> bytes:
+    try:
+        return f"{json.dumps(content, ensure_ascii=False)}\n".encode()
+    except UnicodeEncodeError:  # lone surrogates in unknown keys
+        return f"{json.dumps(content)}\n".encode()
 
 
 def _area(region: ReviewedRegion) -> float:

@@ -1,5 +1,6 @@
 """Merging reviews into the project's annotations."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -53,6 +54,22 @@ def test_everything_else_in_the_file_stays(judged: Pulled) -> None:
     assert after["images"] == [{**before["images"][0], "exhaustive": True}, *before["images"][1:]]
     for key in ("info", "categories", "background"):
         assert after[key] == before[key]
+
+
+def test_keys_that_only_escapes_can_write_stay(judged: Pulled) -> None:
+    content = read(judged.annotations)
+    content["info"] = {"contributor": "half of a pair: \ud83d"}
+    judged.annotations.write_text(json.dumps(content))
+    judged.memory.merge()
+    after = read(judged.annotations)
+    assert after["info"] == content["info"]
+    assert after["annotations"] != content["annotations"]
+
+
+def test_who_may_write_the_file_stays(judged: Pulled) -> None:
+    judged.annotations.chmod(0o660)
+    judged.memory.merge()
+    assert judged.annotations.stat().st_mode & 0o777 == 0o660
 
 
 @pytest.mark.parametrize("remember", [True, False])

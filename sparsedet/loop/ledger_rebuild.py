@@ -49,6 +49,9 @@ def rebuild(workspace: Workspace, settings: "Settings") -> str | None:
     pushed = _lost_rounds(workspace)
     if not pushed:
         return None
+    if not workspace.ledger.exists():
+        # SQLite would take a journal of the lost file for one of the new file, and roll it back.
+        workspace.ledger.with_name(f"{workspace.ledger.name}-journal").unlink(missing_ok=True)
     images, counts, problems = set[tuple[Source, str]](), list[int](), list[str]()
     # Write to a separate file first: a partial ledger would pass for a complete one.
     with atomic_path(workspace.ledger) as temporary, closing(Ledger(temporary)) as ledger:

@@ -321,3 +321,11 @@ def test_what_can_not_be_read_is_said_and_left_out(workspace: Workspace) -> None
     assert f"a merge is missing ({broken}: " in line
     with closing(Ledger(workspace.ledger)) as ledger:
         assert set(outcomes(ledger)) == {"c1"}
+
+
+def test_a_journal_of_the_lost_file_is_not_applied_to_the_new_one(workspace: Workspace) -> None:
+    """A process was killed while it wrote, and the user moved the ledger away."""
+    journal = workspace.root / "ledger.sqlite-journal"
+    journal.write_bytes(b"the state before an interrupted transaction")
+    assert rebuild(workspace, SETTINGS)
+    assert not journal.exists()

@@ -148,7 +148,8 @@ def _decoding_problem(image: Image, folder: Path) -> tuple[str, str] | None:
         read_image(image, folder)
     except AnnotationError as error:
         return "image-broken", str(error).removeprefix(f"image id {image.id}: {path}: ")
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+    except Exception as error:
+        # Parsers of broken files may raise anything.
         return "image-broken", f"can't be decoded ({error})"
     return None
 

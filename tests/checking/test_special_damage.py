@@ -9,6 +9,8 @@ from contextlib import closing
 
 import cv2
 import numpy as np
+import PIL.ImageFile
+import pytest
 
 from sparsedet.annotations import read_upright
 from sparsedet.ledger import Ledger
@@ -29,6 +31,16 @@ def test_images_that_only_opencv_decodes_are_fine(damaged: Damaged) -> None:
     colours = np.random.default_rng(1).random(read_upright(path).shape, dtype=np.float32)
     path.write_bytes(cv2.imencode(".tiff", colours)[1].tobytes())
     assert damaged.findings("--read-data") == {}
+
+
+def test_whatever_a_decoder_raises_is_a_finding(
+    damaged: Damaged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: object) -> None:
+        raise RuntimeError("decoding of color planes failed")  # as of AVIF's decoder
+
+    monkeypatch.setattr(PIL.ImageFile.ImageFile, "load", fail)
+    assert set(damaged.findings("--read-data")) == {"image-broken"}
 
 
 def test_a_model_with_bytes_turned_over_is_seen_where_it_is_read(damaged: Damaged) -> None:

@@ -33,7 +33,10 @@ class _Expected:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    # Arrays hold no integers beyond 64 bits.
+    return isinstance(value, float) or (
+        isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    )
 
 
 def _is_count(value: Any) -> bool:

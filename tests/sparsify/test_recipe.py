@@ -161,6 +161,7 @@ def test_unreadable_file_is_named(tmp_path: Path) -> None:
         ("per: image", "order: tall", "order is 'tall', expected one of random, small, large"),
         ("per: image", "strength: -1", "strength is -1, expected a number from 0"),
         ("per: image", "strength: .nan", "strength is nan, expected a number from 0"),
+        ("per: image", f"strength: {10**400}", "expected a number from 0"),
         ("rule:", "rules: []\nrule:", "ours: unknown key rule, parameters; valid are rules, desc"),
     ],
 )

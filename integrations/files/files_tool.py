@@ -45,6 +45,7 @@ class FilesTool:
                 "files: view, only, annotators, skip_skipped, control and shapes of [source] need "
                 "an annotation tool with a server; remove them"
             )
+        _check_rename(options.rename)
         if not self._root.is_dir():
             raise ToolError(f"{self._root}: no such folder (--url is the folder of the projects)")
 
@@ -118,3 +119,13 @@ class FilesTool:
 
     def _open(self, project: str) -> Project:
         return open_project(self._root, project, self._options.rename)
+
+
+def _check_rename(rename: Mapping[str, str]) -> None:
+    """Refuse a name that is old and current: in reviews it could mean either class."""
+    for old, new in rename.items():
+        if new != old and rename.get(new, new) != new:
+            raise ToolError(
+                f"[labels] rename maps {old!r} to {new!r}, and {new!r} to {rename[new]!r}; no name "
+                "can be both an old and a current one: rename the classes in the files instead"
+            )

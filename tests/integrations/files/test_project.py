@@ -16,6 +16,7 @@ from sparsedet.integrations.files import FilesTool
 from sparsedet.push_modes import ToReview
 from sparsedet.sheets.arrangement import arrange
 from sparsedet.sheets.drawing import draw_sheets
+from sparsedet.tool import ToolOptions
 from tests.integrations.files.conftest import Pulled
 from tests.integrations.files.formats.datasets import write_image
 from tests.integrations.files.samples import PROJECT, read, write
@@ -135,6 +136,14 @@ def test_a_pull_into_the_project_itself_is_refused(pulled: Pulled) -> None:
 def test_the_folder_must_exist(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="no such folder"):
         FilesTool(str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("rename", [{"car": "bus", "bus": "truck"}, {"car": "bus", "bus": "car"}])
+def test_no_name_is_old_and_current(pulled: Pulled, rename: dict[str, str]) -> None:
+    """Boxes that were pushed as the current `bus` would become trucks with the next pull."""
+    with pytest.raises(ToolError, match=r"maps 'car' to 'bus', and 'bus' to .* in the files"):
+        FilesTool(pulled.tool.url, ToolOptions(rename=rename))
+    FilesTool(pulled.tool.url, ToolOptions(rename={"car": "bus", "bus": "bus", "van": ""}))
 
 
 XML = (

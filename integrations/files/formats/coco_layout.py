@@ -126,7 +126,9 @@ def _json_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(
-        path for path in folder.iterdir() if path.suffix.lower() == ".json" and _is_coco(path)
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() == ".json" and not path.name.startswith(".") and _is_coco(path)
     )
 
 
@@ -143,7 +145,9 @@ def _image_folders(file: Path) -> Iterator[Path]:
     here = normal(file).parent
     around = enclosing(file)
     match = _SPLIT_FILE.fullmatch(file.stem)
-    own = [match["split"] + (match["year"] or ""), match["split"]] if match else []
+    # CVAT has `images/default/` for `instances_default.json`.
+    own = [file.stem.partition("_")[2]] if file.stem.startswith("instances_") else []
+    own += [match["split"] + (match["year"] or ""), match["split"]] if match else []
     if match:
         own += [n for n in SPLIT_NAMES if canonical_split(n) == canonical_split(match["split"])]
     usual = ("images", "Images", "JPEGImages", "data", "imgs", "img")

@@ -56,7 +56,8 @@ def find_darknet(path: Path, images: Path | None = None) -> Darknet | None:
     if not path.is_dir():
         return None
     for pattern in (f"*{_NAMES}", _ROBOFLOW, f"*/{_ROBOFLOW}"):
-        if found := sorted(file for file in path.glob(pattern) if file.is_file()):
+        files = (file for file in path.glob(pattern) if not file.name.startswith("."))
+        if found := sorted(file for file in files if file.is_file()):
             return Darknet(found[0])
     return None
 

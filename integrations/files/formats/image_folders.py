@@ -11,6 +11,7 @@ from sparsedet.annotations.entries import is_text
 from sparsedet.annotations.faults import IMAGE_UNREADABLE, Faults
 from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import AnnotationError
+from sparsedet.formats import SPLIT_NAMES
 from sparsedet.loop.workspace import Workspace
 from sparsedet.push_modes import Progress, no_progress
 
@@ -23,7 +24,7 @@ SLIGHTLY = 2
 def list_files(folder: Path, suffixes: Iterable[str]) -> list[str]:
     """Return the files below a folder, with forward slashes, sorted.
 
-    Leaves out hidden files, links to folders (which could be circular), workspaces (whose images
+    Leaves out hidden files, most links to folders (see `FolderLinks`), workspaces (whose images
     are copies), and what is up for review (contact sheets are no images of the project).
 
     Args:
@@ -31,7 +32,8 @@ def list_files(folder: Path, suffixes: Iterable[str]) -> list[str]:
         suffixes: suffixes of the wanted files, in lower case, with the dot.
     """
     wanted = frozenset(suffixes)
-    return sorted(name for name in _walk(folder, "") if _suffix(name) in wanted)
+    names = _walk(folder, "", FolderLinks(folder))
+    return sorted(name for name in names if _suffix(name) in wanted)
 
 
 def normal(path: Path) -> Path:
@@ -107,14 +109,44 @@ def link_images(
         progress("linking images", done, len(wanted))
 
 
-def _walk(folder: Path, prefix: str) -> Iterator[str]:
+class FolderLinks:
+    """Decides which links to folders to follow: a part of the data may be on another disk.
+
+    Those are followed that are named like a part of a dataset and lead out of it, each place once:
+    others could be circular, or show files twice.
+
+    Args:
+        root: the dataset's folder.
+    """
+
+    _NAMES = frozenset({"images", "labels", "annotations", "jpegimages", "annfiles", *SPLIT_NAMES})
+    _PREFIX = "labeltxt"
+
+    def __init__(self, root: Path) -> None:
+        self._seen = [root.resolve()]
+
+    def follow(self, entry: "os.DirEntry[str]") -> bool:
+        """Return whether to look into a folder, which need not be a link."""
+        if entry.is_dir(follow_symlinks=False):
+            return True
+        name = entry.name.lower()
+        if not (name in self._NAMES or name.startswith(self._PREFIX)) or not entry.is_dir():
+            return False
+        target = Path(entry.path).resolve()
+        if any(target.is_relative_to(s) or s.is_relative_to(target) for s in self._seen):
+            return False
+        self._seen.append(target)
+        return True
+
+
+def _walk(folder: Path, prefix: str, links: FolderLinks) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir(follow_symlinks=False):
+            if links.follow(entry):
                 if not _is_ours(Path(entry.path)):
-                    yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
+                    yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", links)
             elif entry.is_file():
                 yield prefix + entry.name
 

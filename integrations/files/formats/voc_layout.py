@@ -248,7 +248,9 @@ def _holds_xml(folder: Path, *, deep: bool = True) -> bool:
     """Whether the first xml file of a folder is an annotation."""
     pattern = "*.[xX][mM][lL]"
     paths = folder.rglob(pattern) if deep else folder.glob(pattern)
-    first = next((path for path in paths if path.is_file()), None)
+    # Archives from macOS have hidden files of the same names.
+    found = (path for path in paths if path.is_file() and not path.name.startswith("."))
+    first = next(found, None)
     if first is None:
         return False
     with first.open("rb") as file:

@@ -17,6 +17,7 @@ from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.formats import SPLIT_NAMES, canonical_split
 from sparsedet.reading import quoted, read_bytes, read_text
 
+from .coco_layout import names_in
 from .darknet_layout import find_darknet, is_darknet
 from .image_folders import list_files, normal, stem
 from .yolo_label_files import IMAGES, LABELS, find_label_files
@@ -152,7 +153,11 @@ def _data_file(path: Path) -> Path | None:
             return path / name
     if not _image_folders(path):
         return None
-    files = [file for file in path.iterdir() if file.suffix.lower() in _YAML]
+    files = [
+        file
+        for file in path.iterdir()
+        if file.suffix.lower() in _YAML and not file.name.startswith(".")
+    ]
     return files[0] if len(files) == 1 and b"names" in read_bytes(files[0]) else None
 
 
@@ -291,20 +296,30 @@ def _inside(root: Path, start: str, text: str) -> str | None:
 
 
 def _read_list(root: Path, base: str, place: str, faults: Faults) -> set[str]:
-    """Return the images listed in a file; `./` in it means the file's own folder."""
+    """Return the images listed in a file; `./` in it means the file's own folder.
+
+    Paths on another machine, or of CVAT, have other leading folders.
+    """
     found = set()
     path = root / place
+    others: dict[str, str] = {}
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         if not (text := line.strip()):
             continue
         start = posixpath.dirname(place) or "." if text.startswith("./") else base
         image = _find(root, start, text)
         if image is None:
-            message = f"{path}:{number}: no image {text!r} in {root}"
-            faults.note(IMAGE_MISSING, f"{path.name}:{number}", message)
+            others[text.replace("\\", "/")] = f"{path}:{number}"
         else:
             found.add(image)
-    return found
+    elsewhere = names_in(root, list(others))
+    for text, where in others.items():
+        if text not in elsewhere:
+            message = f"{where}: no image {text!r} in {root}"
+            if not found and not elsewhere:
+                raise AnnotationError(message)
+            faults.note(IMAGE_MISSING, Path(where).name, message)
+    return found.union(elsewhere.values())
 
 
 def _below(root: Path, place: str) -> list[str]:

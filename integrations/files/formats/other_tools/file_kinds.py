@@ -8,7 +8,7 @@ from typing import Literal
 
 from sparsedet.loop.workspace import Workspace
 
-from ..image_folders import list_files
+from ..image_folders import FolderLinks, list_files
 
 JsonKind = Literal["labelme", "createml", "label-studio"]
 
@@ -83,7 +83,7 @@ def first_files(folder: Path, suffix: str) -> list[Path]:
     found: list[Path] = []
     if Workspace(folder).settings_file.is_file():
         return found
-    for entry in _walk(folder, _DEEPEST):
+    for entry in _walk(folder, _DEEPEST, FolderLinks(folder)):
         if entry.suffix.lower() == suffix:
             found.append(entry)
             if len(found) == _MOST_SHOWN:
@@ -101,7 +101,7 @@ def _upper_first(files: Iterable[Path]) -> list[Path]:
     return sorted(files, key=lambda file: (len(file.parts), file))
 
 
-def _walk(folder: Path, depth: int) -> Iterator[Path]:
+def _walk(folder: Path, depth: int, links: FolderLinks) -> Iterator[Path]:
     """Yield files, those of a folder before those of its sub-folders."""
     if not folder.is_dir():
         return
@@ -112,13 +112,13 @@ def _walk(folder: Path, depth: int) -> Iterator[Path]:
                 break
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir(follow_symlinks=False):
+            if links.follow(entry):
                 inner.append(Path(entry.path))
             elif entry.is_file():
                 yield Path(entry.path)
     if depth:
         for path in sorted(inner):
-            yield from _walk(path, depth - 1)
+            yield from _walk(path, depth - 1, links)
 
 
 def _ends(path: Path) -> tuple[bytes, bytes]:

@@ -157,7 +157,8 @@ def _class_names(root: Path) -> dict[str, str]:
 
 def _metadata(folder: Path) -> Sequence[Path]:
     """Return the csv files next to a folder: FiftyOne has class names in `metadata/`."""
-    return sorted((*folder.glob("*.csv"), *folder.glob("metadata/*.csv")))
+    files = (*folder.glob("*.csv"), *folder.glob("metadata/*.csv"))
+    return sorted(file for file in files if not file.name.startswith("."))
 
 
 def _two_columns(file: Path) -> dict[str, str]:

@@ -78,6 +78,10 @@ class PlaceGoneError(ToolError):
     """The review project was deleted."""
 
 
+class PlaceAwayError(ToolError):
+    """The review project is missing, but may come back, as a folder on an unmounted drive."""
+
+
 class SetupError(SparseDetError):
     """A required package or program is not installed."""
 

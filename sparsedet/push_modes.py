@@ -221,6 +221,7 @@ class PushMode(Protocol):
 
         Raises:
             PlaceGoneError: when the review project was deleted.
+            PlaceAwayError: when it is missing, but may come back.
         """
         ...
 
@@ -244,6 +245,7 @@ class PushMode(Protocol):
 
         Raises:
             PlaceGoneError: when the review project was deleted.
+            PlaceAwayError: when it is missing, but may come back.
         """
         ...
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsedet.atomic_io import read_json, write_json
-from sparsedet.errors import PlaceGoneError, ToolError
+from sparsedet.errors import PlaceAwayError, PlaceGoneError, ToolError
 from sparsedet.push_modes import (
     ModeName,
     OnOffer,
@@ -85,7 +85,7 @@ class FileReviewMode:
         """Read the reviews of all model versions; see `reviewed_images.read_reviews`."""
         review = resolve_below(self.root, review_project)
         if pushed and not review.is_dir():
-            raise PlaceGoneError(f"{review}: the folder was deleted")
+            raise missing_place(review)
         versions = self._versions(review)
         sizes = {image.tool_id: image.size for image in pushed if image.size is not None}
         waiting = frozenset(id for version in versions for id in version.waiting)
@@ -101,7 +101,7 @@ class FileReviewMode:
         """Return what is up for review in each model version's `to_review.json`."""
         review = resolve_below(self.root, review_project)
         if pushed and not review.is_dir():
-            raise PlaceGoneError(f"{review}: the folder was deleted")
+            raise missing_place(review)
         boxes: dict[str, list[str]] = {}
         for version in self._versions(review):
             for id in (id for offer in version.waiting.values() for id in offer.mined):
@@ -181,6 +181,17 @@ class FileReviewMode:
             for version in self._versions(review):
                 withdraw(version, images=version.waiting.keys())
         write_json(review / MARK, {**mark, _OWNER: self.options.owner}, indent=1)
+
+
+def missing_place(review: Path) -> ToolError:
+    """Return the error for a missing review folder: deleted, or out of reach with its project."""
+    project = review.parent
+    if project.is_dir() and any(project.iterdir()):
+        return PlaceGoneError(f"{review}: the folder was deleted")
+    return PlaceAwayError(
+        f"{project}: the project's folder is missing or empty: is its drive mounted? If it was "
+        "moved, change `project` or `url` of [source] in sparsedet.toml"
+    )
 
 
 def _read_mark(review: Path) -> dict[str, Any]:

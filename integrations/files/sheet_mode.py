@@ -7,7 +7,6 @@ from pathlib import Path
 
 from sparsedet.annotations import Image, write_coco
 from sparsedet.atomic_io import atomic_path
-from sparsedet.errors import PlaceGoneError
 from sparsedet.push_modes import (
     ModeName,
     PlaceReviews,
@@ -26,7 +25,7 @@ from .file_push import push_mined
 from .project import Project, name_below, resolve_below
 from .review_files import PICTURES, TO_REVIEW, WITHDRAWN, ReviewVersion, version_folder
 from .review_folder import ReviewFolder
-from .review_mode import FileReviewMode
+from .review_mode import FileReviewMode, missing_place
 from .reviewed_images import read_reviews
 
 _GONE = "the project no longer has the image"
@@ -127,7 +126,7 @@ class FileSheetMode(FileReviewMode):
         """Read the reviews of all sheets, as reviews of the images that they show."""
         review = resolve_below(self.root, review_project)
         if pushed and not review.is_dir():
-            raise PlaceGoneError(f"{review}: the folder was deleted")
+            raise missing_place(review)
         boxes = {id: box for image in pushed for id, box in image.boxes.items()}
         sizes = {image.tool_id: image.size for image in pushed}
         versions = self._versions(review)

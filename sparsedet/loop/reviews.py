@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sparsedet.errors import PlaceGoneError, ToolError
+from sparsedet.errors import PlaceAwayError, PlaceGoneError, ToolError
 from sparsedet.ledger import Ledger, Place, Source
 from sparsedet.loop.last_reading import LastReading, ReadPlace, name_of, write_reading
 from sparsedet.plugins import load_integration
@@ -43,6 +43,7 @@ class Connections:
         options = settings.tool_options(owner) if settings else DEFAULT_OPTIONS
         self._options = replace(options, named_url=url is not None)
         self._url = url
+        self._current = settings.source if settings else None
         self._known: dict[tuple[str, str], AnnotationTool] = {}
         if settings and source:
             self._known[settings.source.tool, source.url] = source
@@ -58,6 +59,11 @@ class Connections:
         """Return the ledger's name for a project, by its server's current address."""
         named = Source(source.tool, source.url, source.project)
         return replace(named, url=self.tool(named).url)
+
+    def is_former(self, source: Source) -> bool:
+        """Return whether the settings name another project by now."""
+        now = self._current
+        return now is not None and (now.tool, now.project) != (source.tool, source.project)
 
     def mode(self, place: Place) -> PushMode:
         """Return the push mode of a place of a tool."""
@@ -99,7 +105,10 @@ def collect_reviews(
             state = ""
         try:
             found = mode.reviews(place.review_project, ledger.pushed_images(place), progress)
-        except PlaceGoneError as error:
+        except (PlaceGoneError, PlaceAwayError) as error:
+            # Of a project that was left for another one, nothing has to come back.
+            if isinstance(error, PlaceAwayError) and not connections.is_former(place.source):
+                raise
             ledger.mark_gone(place)
             say(
                 f"{error}; its reviews are kept, and boxes without a review are pushed again "

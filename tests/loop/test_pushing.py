@@ -8,6 +8,8 @@ import cv2
 import pytest
 
 from sparsedet.annotations import read_coco, write_coco
+from sparsedet.errors import PlaceAwayError
+from sparsedet.loop.settings import Settings
 from tests.loop.small_project import FREE, MINED, SmallProject, boxes_of, draw, without
 
 
@@ -125,6 +127,21 @@ def test_images_that_were_imported_again_keep_their_reviews(project: SmallProjec
     assert ("cat", MINED) in boxes_of(seen.dataset)["a.png"]
     assert seen.absent == 0
     assert any("imported again" in line for line in project.said)
+
+
+def test_reviews_on_a_drive_that_was_not_mounted_are_read_later(project: SmallProject) -> None:
+    project.review("a.png")
+    folder = project.annotations.parent
+    folder.rename(folder.with_name("away"))
+    with pytest.raises(PlaceAwayError):
+        project.collect()
+    folder.with_name("away").rename(folder)
+    assert project.outcomes()["v1-right-a.png"] == "accepted"
+    # A workspace that has moved on to another project does without the reviews of its first one.
+    shutil.rmtree(folder)
+    other = project.source.model_copy(update={"project": "other"})
+    project.settings = Settings(source=other)
+    assert project.outcomes()["v1-right-a.png"] == "accepted"
 
 
 def test_images_that_are_gone_are_skipped_and_said(project: SmallProject) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from sparsedet.annotations import read_coco
 from sparsedet.annotations.mined_boxes import MinedBox
-from sparsedet.errors import PlaceGoneError
+from sparsedet.errors import PlaceAwayError, PlaceGoneError
 from sparsedet.integrations.files import FilesTool
 from sparsedet.push_modes import ToReview
 from sparsedet.tool import ToolOptions
@@ -193,6 +193,16 @@ def test_a_review_folder_that_is_gone(pulled: Pulled) -> None:
     with pytest.raises(PlaceGoneError, match="review: the folder was deleted"):
         pulled.memory.read()
     assert pulled.push().created == 2
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_project_on_a_drive_that_is_not_mounted(pulled: Pulled, is_there: bool) -> None:
+    pulled.push()
+    pulled.folder.rename(pulled.folder.with_name("elsewhere"))
+    if is_there:
+        pulled.folder.mkdir()
+    with pytest.raises(PlaceAwayError, match=r"cars: .* missing or empty: is its drive mounted"):
+        pulled.memory.read()
 
 
 def test_a_version_that_was_deleted_takes_no_review_back(pulled: Pulled) -> None:

@@ -23,6 +23,7 @@ from .options import (
     Url,
     View,
     given_choice,
+    refuse_project,
     review_mode,
     tool_option,
 )
@@ -112,11 +113,7 @@ def init(
         raise SparseDetError(
             f"--mode {how}: not supported by {tool}; use {next(iter(connection.push_modes))}"
         )
-    place = (Path(connection.url) / project).resolve()
-    if tool == "files" and folder.resolve() in (place, place.parent if place.is_file() else place):
-        raise SparseDetError(
-            f"{folder} is the project itself; choose another folder for the workspace"
-        )
+    refuse_project(tool, connection.url, project, folder)
     source = source.model_copy(update={"url": connection.url})
     try:
         summary = connection.summary(project)

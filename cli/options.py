@@ -280,3 +280,19 @@ def push_mode(text: str) -> ModeName:
         if text == mode:
             return mode
     raise SparseDetError(f"--mode {text}: expected {' or '.join(modes)}")
+
+
+def refuse_project(tool: str, url: str, project: str, folder: Path) -> None:
+    """Refuse a project's own folder as its workspace, where a pull would read its own copies.
+
+    Args:
+        tool: name of the integration; only `files` has projects in folders.
+        url: the folder of the projects.
+        project: the project, in it.
+        folder: of the workspace.
+    """
+    place = (Path(url) / project).resolve()
+    if tool == "files" and folder.resolve() in (place, place.parent if place.is_file() else place):
+        raise SparseDetError(
+            f"{folder} is the project itself; choose another folder for the workspace"
+        )

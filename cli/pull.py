@@ -21,6 +21,7 @@ from .options import (
     Url,
     View,
     given_choice,
+    refuse_project,
     tool_option,
 )
 from .output import emit_json, say, table
@@ -107,6 +108,7 @@ def pull(
         connection = load_integration(tool)(address, options)
         source = source.model_copy(update={"url": connection.url})
         _check_same_source(workspace, known, source)
+        refuse_project(tool, connection.url, project, output)
         with progress_bar() as progress:
             if feedback and known and _was_pushed(workspace, known):
                 note_address(workspace, known, connection)
@@ -120,16 +122,12 @@ def pull(
                 )
                 dataset = found.dataset
             else:
-                others = workspace.images.exists()
                 try:
                     dataset = connection.pull(project, workspace.images, progress)
-                except BaseException:
+                finally:
                     # Images may have been downloaded; record their project and limits.
-                    if known is None and not others and workspace.images.exists():
+                    if known is None and workspace.images.exists():
                         workspace.write_settings(new_settings(source))
-                    raise
-                if known is None and workspace.images.exists():
-                    workspace.write_settings(new_settings(source))
         write_coco(dataset, workspace.annotations)
         if known and choice:
             change_source(workspace.settings_file, choice)

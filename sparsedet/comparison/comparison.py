@@ -72,7 +72,7 @@ def compare(
     """Compare a sparse file with its full file, and test which recipes explain what is missing.
 
     Args:
-        sparse: The remaining boxes, on the same images or fewer.
+        full: All boxes.
         sparse: The boxes that are left, on the same images or fewer.
         recipes: Candidates for the recipe of the sparse file.
         seed: Seed of the replicates.

@@ -8,14 +8,16 @@ who opened it earlier can still be read.
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from sparsedet.annotations import Dataset, Image, read_coco
+from sparsedet.annotations.coco import from_coco, read_content
 from sparsedet.annotations.faults import Faults
+from sparsedet.annotations.repair import SizeOf
 from sparsedet.errors import ToolError
 from sparsedet.reviews import ReviewedRegion
 
@@ -239,7 +241,11 @@ def read_versions(review: Path, rename: Mapping[str, str]) -> list[ReviewVersion
             shown = read_coco(folder / TO_REVIEW)
             has_withdrawn = (folder / WITHDRAWN).is_file()
             withdrawn = read_coco(folder / WITHDRAWN) if has_withdrawn else without_images(shown)
-            files = (ReviewedFile(path, _read_reviewed(path), _written(path)) for path in reviewed)
+            size_of = _sizes((*withdrawn.images, *shown.images))
+            files = (
+                ReviewedFile(path, _read_reviewed(path, size_of), _written(path))
+                for path in reviewed
+            )
             versions.append(ReviewVersion(folder, shown, withdrawn, tuple(files), rename))
         elif reviewed:
             raise ToolError(
@@ -275,13 +281,28 @@ def without_images(dataset: Dataset) -> Dataset:
     return replace(dataset, images=(), boxes=(), verified_negatives=())
 
 
-def _read_reviewed(path: Path) -> Dataset:
+def _sizes(pushed: Iterable[Image]) -> SizeOf:
+    """Return a function for the size of a pushed image; some tools export none."""
+    sizes: dict[str, set[tuple[int, int]]] = {}
+    for image in pushed:
+        for name in (*image.extra.get(EARLIER_NAMES, ()), image.file_name):
+            for key in (name, PurePosixPath(name).name):
+                sizes.setdefault(key, set()).add((image.width, image.height))
+
+    def size_of(name: str) -> tuple[int, int] | None:
+        found = sizes.get(name) or sizes.get(PurePosixPath(name).name, set())
+        return next(iter(found)) if len(found) == 1 else None
+
+    return size_of
+
+
+def _read_reviewed(path: Path, size_of: SizeOf) -> Dataset:
     """Read what a person saved, without images that have an unreadable box.
 
     Unlike a missing box, such a box was not rejected: its image waits until it is repaired.
     """
     faults = Faults(path)
-    dataset = read_coco(path, faults)
+    dataset = from_coco(read_content(path), source=str(path), faults=faults, size_of=size_of)
     faults.warn()
     broken = {fault.image_id for fault in faults.found if fault.kind.loses == "box"}
     kept = [image for image in dataset.images if image.id not in broken]

@@ -86,6 +86,15 @@ def test_only_listed_images_are_reviewed_and_folders_may_change(
     assert "3 images are not in to_review.json" in caplog.text
 
 
+def test_images_without_a_size_have_the_one_that_was_pushed(put_up: Pulled) -> None:
+    content = edited(put_up)
+    expected = {id: one.regions for id, one in reviewed(put_up, content).items()}
+    one, other = content["images"]
+    del one["width"], one["height"]
+    other |= {"file_name": f"photos/{other['file_name'].split('/')[-1]}", "width": 0, "height": 0}
+    assert {id: one.regions for id, one in reviewed(put_up, content).items()} == expected
+
+
 def test_what_else_a_review_may_hold(put_up: Pulled) -> None:
     content = edited(put_up)
     content["info"]["contributor"] = "ann"

@@ -6,7 +6,7 @@ from typing import Any, TypeGuard
 
 from sparsedet.annotations import faults as kinds
 from sparsedet.annotations import upright_size
-from sparsedet.annotations.entries import leaves_folder, name_of_entry
+from sparsedet.annotations.entries import is_text, leaves_folder, name_of_entry
 from sparsedet.annotations.faults import Faults
 from sparsedet.errors import AnnotationError, UnreadableImageError
 from sparsedet.push_modes import Progress
@@ -53,8 +53,9 @@ def checked_files(
     kept: list[Any] = []
     gone: list[Any] = []
     for done, entry in enumerate(content["images"], start=1):
-        changed = _checked(folder, entry, faults) if isinstance(entry, dict) else entry
-        if changed is None:
+        if not isinstance(entry, dict):
+            kept.append(entry)  # reported as a fault of the entry
+        elif (changed := _checked(folder, entry, faults)) is None:
             gone.append(entry.get("id"))
         else:
             kept.append(changed)
@@ -82,7 +83,7 @@ def checked_files(
 def _checked(folder: Path, entry: Mapping[str, Any], faults: Faults) -> dict[str, Any] | None:
     name = entry.get("file_name")
     plain = name.replace("\\", "/") if isinstance(name, str) else ""
-    if not plain or "\0" in plain:
+    if not plain or "\0" in plain or not is_text(plain):
         return dict(entry)  # reported as a fault of the entry
     where = f"images id {entry.get('id')} ({plain})"
     path = folder / plain

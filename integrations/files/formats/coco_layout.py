@@ -174,7 +174,7 @@ def _is_file(folder: Path, name: str) -> bool:
         return False
     try:
         return (folder / name).is_file()
-    except OSError:  # a name that is too long
+    except (OSError, ValueError):  # a name that is too long, or no text
         return False
 
 

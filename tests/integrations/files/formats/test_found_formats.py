@@ -215,3 +215,16 @@ def test_a_folder_that_several_formats_could_hold(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "labels")
     (tmp_path / "data.yaml").unlink()
     assert detect_format(tmp_path) == "coco"
+
+
+@pytest.mark.parametrize("broken", [None, {"id": 2, "file_name": "\ud800.jpg"}, {"id": [3]}])
+def test_a_broken_entry_next_to_images_is_left_out(broken: object, tmp_path: Path) -> None:
+    content = json.loads(_coco("a.jpg", "b.jpg"))
+    content["images"].append(broken)
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    for name in ("a", "b"):
+        write_image(tmp_path / f"images/{name}.jpg")
+    faults = Faults(tmp_path)
+    loaded = read_dataset(tmp_path / "a.json", faults=faults)
+    assert [image.file_name for image in loaded.dataset.images] == ["a.jpg", "b.jpg"]
+    assert [fault.kind.name for fault in faults.found] == ["image-broken"]

@@ -100,8 +100,11 @@ def class_names(path: Path, names: Mapping[str, str] | None = None) -> list[str]
     """
     table = names or {}
     listed = _content(path)[1].get("categories")
-    theirs = [entry.get("name") for entry in listed or () if isinstance(entry, dict)]
-    return [name for name in (table.get(str(their), str(their)) for their in theirs) if name]
+    found = []
+    for number, name in _listed_classes(listed).items():
+        key = next((key for key in (name, str(number)) if key in table), None)
+        found.append(name if key is None else table[key])
+    return [name for name in dict.fromkeys(found) if name]
 
 
 def _content(path: Path) -> tuple[list[Any], Mapping[str, Any]]:
@@ -169,11 +172,7 @@ class _Classes:
         listed = content.get("categories")
         self._theirs = {category.id: category.name for category in dataset.categories}
         if isinstance(listed, list):
-            self._theirs = {
-                entry["id"]: str(entry["name"])
-                for entry in listed
-                if isinstance(entry, dict) and "id" in entry and "name" in entry
-            }
+            self._theirs = _listed_classes(listed)
         self.unknown: set[str] = set()
 
     def of(self, entry: Mapping[str, Any], where: str) -> int | None:
@@ -193,6 +192,15 @@ class _Classes:
             self.unknown.add(str(number if name is None else name))
             return None
         return self._by_name[meant]
+
+
+def _listed_classes(categories: object) -> dict[int, str]:
+    """Return the names of a file's categories by id, as far as they have both."""
+    return {
+        entry["id"]: str(entry["name"])
+        for entry in (categories if isinstance(categories, list) else ())
+        if isinstance(entry, dict) and isinstance(entry.get("id"), int) and "name" in entry
+    }
 
 
 def _box(entry: Mapping[str, Any], where: str) -> tuple[list[float], float]:

@@ -12,7 +12,7 @@ from sparsedet.completeness.costs import ReviewCosts
 from sparsedet.completeness.second_opinions import second_opinion, together
 from sparsedet.completeness.selection import Selection
 from sparsedet.errors import AnnotationError
-from sparsedet.mining.detection_file import read_detections
+from sparsedet.mining.detection_file import class_names, read_detections
 
 DATA = Dataset(
     tuple(Image(id, f"{id}.jpg", 200, 100) for id in (1, 2)),
@@ -131,3 +131,13 @@ def test_models_that_agree_show_one_box() -> None:
     # "b" overlaps "a" too, but our model distinguishes them; "x" is surer than both.
     assert {box.region_id for box in together([ours, theirs])} == {"x", "c", "z"}
     assert {box.region_id for box in together([ours])} == {"a", "b", "c"}
+
+
+def test_listed_classes_by_name_and_id(tmp_path: Path) -> None:
+    path = tmp_path / "found.json"
+    categories = [{"id": 17, "name": "cat"}, {"id": 18, "name": "dog"}, {"id": [1], "name": "x"}, 5]
+    path.write_text(json.dumps({"annotations": [], "categories": categories}))
+    assert class_names(path) == ["cat", "dog"]
+    assert class_names(path, {"17": "tiger", "dog": ""}) == ["tiger"]
+    path.write_text(json.dumps({"annotations": [], "categories": 5}))
+    assert class_names(path) == []

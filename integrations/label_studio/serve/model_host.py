@@ -1,6 +1,8 @@
 """The model in memory: loaded at startup, and reloaded when there is a newer one."""
 
 import logging
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -22,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 3.0
 """Seconds between checks for a newer model."""
+RETRY_SECONDS = 60.0
+"""Seconds until a model that could not be loaded is tried again; loading takes some."""
 
 _LIVE = "-sparsedet-live"
 """End of the model version of live predictions, by which they are known as ours: pushes have the
@@ -62,6 +66,7 @@ class ModelHost:
         self._model: LiveModel | None = None
         self._problem = "the model is not loaded yet; retry in a few seconds"
         self._seen: Fingerprint | None = None
+        self._retry_at = math.inf
         self._rejected: Rejected = {}
         self._ledger_seen: Fingerprint | None = None
         self._detecting = Lock()
@@ -72,15 +77,17 @@ class ModelHost:
         """Load the model, if it has changed.
 
         Raises:
-            SparseDetError: if it can't be loaded; retried once its files change.
+            SparseDetError: if it can't be loaded; retried once its files change, and after a while:
+                the settings may have been wrong, or the ledger or the GPU busy.
         """
         try:
             served = find_served_run(self._run, self._workspace)
             seen = served.fingerprint()
-            if seen == self._seen:
+            if seen == self._seen and time.monotonic() < self._retry_at:
                 return
-            self._seen = seen
+            self._seen, self._retry_at = seen, time.monotonic() + RETRY_SECONDS
             before, self._model = self._model, load_live_model(served, self._device)
+            self._retry_at = math.inf
         except SparseDetError as error:
             self._problem = str(error)
             raise

@@ -26,7 +26,7 @@ class _Bar(NamedTuple):
 def write_page(comparison: Comparison, path: Path, *, title: str) -> None:
     """Write the page of a comparison, atomically.
 
-    comparison: The comparison.
+    Args:
         comparison: What it shows.
         path: The HTML file.
         title: Heading, as plain text.

@@ -94,7 +94,7 @@ def draw_boxes(
     Lines and labels have the same size at every scale. Later boxes cover earlier ones, labels cover
     all boxes.
 
-    image: The image.
+    Args:
         image: What to draw on.
         boxes: In pixels of `image`.
         max_width: Pixels; wider pictures are scaled down, keeping the aspect ratio.

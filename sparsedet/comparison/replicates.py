@@ -163,9 +163,9 @@ def class_residuals(
     A share of every class holds exactly on all images but not on a sample of them, so a sample's
     deviation from it says nothing about the recipe.
 
-    sample: The counted sample.
+    Args:
+        sample: The counted sample.
         table: Table of the sample.
-        table: Of the sample.
         counts: Removed boxes by the table's bins; shape (replicates, bins).
         by_class: Removed boxes by class; shape (replicates, classes).
     """

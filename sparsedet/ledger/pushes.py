@@ -210,10 +210,10 @@ def boxes_by_image(
 ) -> dict[str, list[LedgerBox]]:
     """Return mined boxes by the tool id of their image.
 
-    session: at least for reading.
+    Args:
+        session: at least for reading.
         source: the annotated project; None: all.
         images: only these images; None: all.
-        images: the only images wanted; None: all.
     """
     query = select(LedgerBox).join(Push, LedgerBox.push_id == Push.id)
     if source is not None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from sparsedet.errors import ToolError
 from sparsedet.push_modes import Progress, no_progress
@@ -76,7 +77,7 @@ def restore_annotations(
     for batch in batches:
         for left in reversed(range(_TRIES)):
             now = {image.file_name: image.tool_version for image in files.dataset.images}
-            part = {image: _why_not(files, now, image, pending[image][1]) for image in batch}
+            part = {image: _why_not(files, now, image, *pending[image]) for image in batch}
             contents = {image: pending[image][0] for image, reason in part.items() if not reason}
             try:
                 if contents:
@@ -143,11 +144,17 @@ def _in_pixels(changes: Changes, size: tuple[int, int], to: tuple[int, int]) -> 
 
 
 def _why_not(
-    files: AnnotationFiles, now: Mapping[str, str | None], tool_id: str, version: str | None
+    files: AnnotationFiles,
+    now: Mapping[str, str | None],
+    tool_id: str,
+    content: Any,
+    version: str | None,
 ) -> str:
-    """Return why an image can't be restored, given the versions of all images, or ""."""
+    """Return why an image can't be restored to a content, given all images' versions, or ""."""
     if tool_id not in now:
         return f"{files.file_of(tool_id)} no longer has the image"
+    if files.content_of(tool_id) == content:
+        return ""  # by an undo that was interrupted, or the merge was before it wrote
     if version is None:
         return "the merge was interrupted before it recorded the image's new state"
     if now[tool_id] != version:

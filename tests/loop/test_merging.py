@@ -3,6 +3,7 @@
 from contextlib import closing
 from copy import copy
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -180,6 +181,22 @@ def test_one_reviewer_s_overlapping_boxes_are_all_merged(project: SmallProject) 
     project.merge()
     assert len(project.source_boxes()["a.png"]) == 4
     assert {one.outcome for one in project.merge().values()} == {"same"}
+
+
+def test_an_interrupted_undo_is_completed(
+    project: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The annotations are restored, but not yet noted in the ledger."""
+    project.review("a.png", without("own"))
+    before = project.source_boxes()
+    project.merge()
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "record_written", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            undo(project)
+    assert undo(project) == UndoneMerge(("a.png",), {})
+    assert project.source_boxes() == before
+    assert project.merge(write=False)["a.png"].outcome == "changed"
 
 
 def test_images_of_the_same_name_in_two_projects(project: SmallProject) -> None:

@@ -16,7 +16,7 @@ from sparsedet.annotations.faults import (
 )
 from sparsedet.atomic_io import write_text
 from sparsedet.errors import AnnotationError
-from sparsedet.formats import Loaded, match_split
+from sparsedet.formats import Loaded, canonical_split, match_split
 from sparsedet.push_modes import Progress, no_progress
 
 from .conversion import (
@@ -135,9 +135,10 @@ class YoloFormat:
     ) -> None:
         """Write `data.yaml`, `images/` and `labels/`.
 
-        Images whose names start with `train/`, `val/` or `test/` form these splits; otherwise all
-        images are both `train` and `val`, which Ultralytics requires. File names that already
-        contain a folder `images` (`train/images/a.jpg`) keep it, as in Roboflow's exports.
+        Images whose names start with `train/`, `val/` or `test/`, or other usual names of splits,
+        form these splits; otherwise all images are both `train` and `val`, which Ultralytics
+        requires. File names that already contain a folder `images` (`train/images/a.jpg`) keep it,
+        as in Roboflow's exports.
         """
         names = [image.file_name for image in dataset.images]
         base = "." if names and all(_has_own_folder(name) for name in names) else IMAGES
@@ -271,10 +272,12 @@ def _label_text(image: Image, boxes: Sequence[Box], indices: Mapping[int, int]) 
 def _data_text(dataset: Dataset, names: Sequence[str], base: str) -> str:
     import yaml
 
-    tops = {PurePosixPath(name).parts[0] for name in names}
+    tops = sorted({PurePosixPath(name).parts[0] for name in names})
+    splits = {canonical_split(top): top for top in tops}
     prefix = "" if base == "." else f"{base}/"
-    if tops <= set(SPLITS) and "train" in tops:
-        places = {split: f"{prefix}{split}" for split in SPLITS if split in tops}
+    # Two folders of one split, such as `val` and `valid`, can't be told apart again.
+    if "train" in splits and splits.keys() <= set(SPLITS) and len(splits) == len(tops):
+        places = {split: f"{prefix}{splits[split]}" for split in SPLITS if split in splits}
     else:
         places = {"train": base}
     # No `path`: without one, Ultralytics uses the folder of this file.

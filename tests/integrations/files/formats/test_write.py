@@ -149,6 +149,11 @@ def test_names_that_xml_can_not_hold_are_refused(tmp_path: Path) -> None:
             ["train/a.txt", "val/b.txt"],
         ),
         (
+            ["train/a.jpg", "valid/b.jpg"],  # Roboflow's COCO
+            "train: images/train\nval: images/valid\n",
+            ["train/a.txt", "valid/b.txt"],
+        ),
+        (
             ["train/images/a.jpg", "b.jpg"],
             "train: images\nval: images\n",
             # Where Ultralytics looks for the labels of `images/train/images/a.jpg`.
@@ -179,6 +184,7 @@ def test_a_roboflow_layout_stays_one(tmp_path: Path) -> None:
     )
     assert (tmp_path / "made/train/labels/a.txt").is_file()
     assert sorted(objects(read_dataset(tmp_path / "made").dataset)) == sorted(names)
+    assert load_format("yolo").splits(tmp_path / "made") == ["train", "val"]
 
 
 def test_the_voc_layout(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import filecmp
 import gc
+import hashlib
 import json
 import os
 import shutil
@@ -12,6 +13,9 @@ from typing import Any
 
 from sparsedet.errors import SparseDetError
 from sparsedet.reading import read_json as read_json  # most modules that write JSON also read it
+
+_LONGEST_NAME = 230
+"""Bytes; file systems allow 255, and temporary names are longer."""
 
 
 @contextmanager
@@ -26,7 +30,7 @@ def atomic_path(target: Path, *, durable: bool = True) -> Iterator[Path]:
             the old file back. Not necessary for files that can be fetched again, such as images.
     """
     make_folder(target.parent)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = _temporary(target)
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -49,7 +53,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         SparseDetError: when `target` exists with other content, or can't be created.
     """
     target = target.resolve()
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = _temporary(target)
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
@@ -137,6 +141,14 @@ def without_collector() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def _temporary(target: Path) -> Path:
+    """Return the path next to `target` to write to."""
+    name = target.name
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
+    return target.with_name(f".{name}.{os.getpid()}.tmp")
 
 
 def _is_empty_folder(path: Path) -> bool:

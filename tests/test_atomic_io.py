@@ -115,6 +115,16 @@ def test_what_only_python_reads_is_read(tmp_path: Path) -> None:
     assert content["long"] == 10**30
 
 
+def test_names_may_be_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
+    names = ["a" * 254, "a" * 253 + "b", "ä" * 127]
+    for name in names:
+        write_text(tmp_path / name, name)
+    assert [(tmp_path / name).read_text() for name in names] == names
+    with atomic_folder(tmp_path / ("f" * 255)) as folder:
+        write_text(folder / "a", "")
+    assert len(list(tmp_path.iterdir())) == 4
+
+
 def test_file_names_that_are_no_text_are_written(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.jpg")
     write_json(tmp_path / "a.json", {"file": name}, indent=1)

@@ -3,6 +3,7 @@
 Imports numpy, Pillow and OpenCV lazily: `sparsedet --help` loads this module.
 """
 
+import errno
 import hashlib
 import io
 import struct
@@ -88,8 +89,14 @@ def file_digest(path: Path) -> str:
 
 
 def _check_regular(path: Path) -> None:
-    """Refuse pipes and devices, which may block forever."""
-    if path.exists() and not path.is_file():
+    """Refuse pipes and devices, which may block forever, and names that no file can have."""
+    try:
+        is_other = path.exists() and not path.is_file()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise AnnotationError(f"{path}: no such image file; the name is too long") from error
+    if is_other:
         raise UnreadableImageError(f"{path}: not a regular file: remove it from the annotations")
 
 

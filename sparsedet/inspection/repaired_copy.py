@@ -1,7 +1,8 @@
 """A repaired copy of a dataset: its usable part as COCO, and a report of the rest.
 
 The folder has `annotations.json`, or `train.json`, `val.json` and `test.json` for datasets with
-splits, the images in `images/`, and `report.json` with every fault. Every command reads it.
+splits (and `others.json` if images are in none), the images in `images/`, and `report.json` with
+every fault. Every command reads it.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from sparsedet.inspection.inspection import Inspection, repeated_boxes
 from sparsedet.push_modes import Progress, no_progress
 
 ANNOTATIONS, REPORT = "annotations.json", "report.json"
+_OTHERS = "others"
+"""Name, without suffix, of the file of images in no split."""
 
 
 def write_copy(
@@ -55,7 +58,10 @@ def write_copy(
 
 
 def _by_split(dataset: Dataset, inspection: Inspection) -> dict[str, Dataset]:
-    """Return the parts of a dataset; an image in several splits is kept in the first one."""
+    """Return the parts of a dataset; an image in several splits is kept in the first one.
+
+    Lists of splits need not have all images.
+    """
     folder = inspection.whole.images
     split_of: dict[Path, str] = {}
     for name, part in inspection.splits.items():
@@ -68,8 +74,7 @@ def _by_split(dataset: Dataset, inspection: Inspection) -> dict[str, Dataset]:
     found: dict[str, list[Image]] = {name: [] for name in inspection.splits}
     for image in dataset.images:
         path = Path(image.file_name) if folder is None else folder / image.file_name
-        if (split := split_of.get(path.resolve())) is not None:
-            found[split].append(image)
+        found.setdefault(split_of.get(path.resolve(), _OTHERS), []).append(image)
     return {name: dataset.with_images(images) for name, images in found.items()}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sparsedet.annotations import read_coco
+from sparsedet.formats import load_format
 from tests.cli.command import sparsedet, sparsedet_here
 from tests.integrations.files.formats.datasets import objects, write, write_image
 
@@ -281,3 +282,16 @@ def test_what_is_no_data_is_one_line(tmp_path: Path) -> None:
     assert "no such file or folder" in sparsedet_here("inspect", tmp_path / "gone").error()
     write(tmp_path, "boxes.csv", "file,x1,y1,x2,y2,label\n")
     assert "looks like a csv of boxes" in sparsedet_here("inspect", tmp_path).error()
+
+
+def test_images_in_no_split_are_copied_too(tmp_path: Path) -> None:
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+    for name in "abcd":
+        xml = f"<annotation><object><name>dog</name>{box}</object></annotation>"
+        write(tmp_path, f"data/Annotations/{name}.xml", xml)
+        write_image(tmp_path / f"data/JPEGImages/{name}.jpg")
+    for split, name in (("train", "a"), ("val", "b")):
+        write(tmp_path, f"data/ImageSets/Main/{split}.txt", name)
+    result = sparsedet_here("inspect", tmp_path / "data", "--fix", tmp_path / "out", "--json")
+    assert result.json()["fix"]["boxes"] == {"train.json": 1, "val.json": 1, "others.json": 2}
+    assert load_format("coco").splits(tmp_path / "out") == ["train", "val"]

@@ -7,6 +7,9 @@ from sparsedet.annotations import XYXY
 from sparsedet.reviews import Review, ReviewedRegion, moved, scaled
 from sparsedet.sheets.layout import Crop, Sheet
 
+_THINNEST = 1.0
+"""Pixels of the image; what is thinner at its edge was meant to be elsewhere."""
+
 
 def image_reviews(
     review: Review,
@@ -17,7 +20,8 @@ def image_reviews(
     """Return the review of each image on a sheet, in crop order.
 
     A box that was not moved keeps its exact mined coordinates. A moved box moves within its own
-    image; a drawn one belongs to the crop that contains its centre. The time is divided evenly.
+    image, and is undecided if nothing of it is left there; a drawn one belongs to the crop that
+    contains its centre. The time is divided evenly.
 
     Args:
         review: of the sheet, in pixels of the sheet; `shown` names the mined boxes.
@@ -43,7 +47,8 @@ def image_reviews(
         ]
         for crop in crops:
             here = [region for region in drawn if crop.holds(region.xyxy)]
-            regions += [_resized(region, crop, sizes) for region in here]
+            on_image = (_resized(region, crop, sizes) for region in here)
+            regions += (region for region in on_image if _has_area(region.xyxy))
             drawn = [region for region in drawn if region not in here]
         if not (shown or regions or review.skipped):
             continue
@@ -95,7 +100,14 @@ def _left(
     """Map a box as the reviewer left it to its image."""
     if not moved(region.xyxy, review.shown[crop.region_id].xyxy):
         return replace(region, xyxy=shown.xyxy, content=())
-    return _resized(region, crop, sizes)
+    on_image = _resized(region, crop, sizes)
+    if not _has_area(on_image.xyxy):  # dragged over the image's edge, to another crop
+        return replace(region, xyxy=shown.xyxy, unsure=True, content=())
+    return on_image
+
+
+def _has_area(xyxy: XYXY) -> bool:
+    return min(xyxy[2] - xyxy[0], xyxy[3] - xyxy[1]) >= _THINNEST
 
 
 def _on_image(

@@ -171,6 +171,21 @@ def test_what_reviewers_change_on_a_sheet_is_changed_on_the_image() -> None:
     assert own[0] < found["t5"].regions[1].xyxy[0] < own[2]
 
 
+def test_a_box_that_was_dragged_off_its_image_is_undecided() -> None:
+    """Over the edge of the image, where the sheet shows another one."""
+    (sheet,) = arrange(mined(2), dataset())
+    as_shown = review(sheet, mined(2))
+    first, second = as_shown.regions
+    left, top, right, bottom = first.xyxy
+    away = replace(first, xyxy=(left - 120, top - 120, right - 120, bottom - 120))
+    one, other = image_reviews(
+        replace(as_shown, regions=(away, second)), sheet, regions(mined(2)), {}
+    )
+    shown = regions(mined(2))[first.region_id]
+    assert one.regions == (replace(shown, unsure=True),)
+    assert not other.regions[0].unsure
+
+
 def test_boxes_follow_an_image_that_has_another_size_now() -> None:
     boxes = mined(1)
     (sheet,) = arrange(boxes, dataset())

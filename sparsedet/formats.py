@@ -4,7 +4,7 @@ Formats live in `integrations/` or in third-party packages, and are found throug
 group `sparsedet.formats`; the core never imports one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -32,6 +32,8 @@ SPLIT_NAMES = {
 """Common names of splits -> our names."""
 ALL_SPLITS = "all"
 """All images, where a split can be chosen."""
+_DEEPEST, _MOST_FOLDERS = 3, 20
+"""Levels of folders, and folders per level, that are searched for a dataset to point to."""
 
 
 class Loaded(NamedTuple):
@@ -184,6 +186,8 @@ def detect_format(path: Path) -> str:
         )
     if (foreign := foreign_format(path)) is not None:
         raise AnnotationError(f"{path}: {foreign}")
+    if (inner := _inside(path, formats)) is not None:
+        raise AnnotationError(f"{path}: no annotations here, but in {inner}; pass that folder")
     if path.is_dir() and any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir()):
         raise AnnotationError(
             f"{path}: images without annotations; pass the file or folder with the annotations, "
@@ -191,6 +195,25 @@ def detect_format(path: Path) -> str:
         )
     expected = "; ".join(f"{name}: {candidate.layout}" for name, candidate in formats.items())
     raise AnnotationError(f"{path}: not a format that sparsedet reads ({expected})")
+
+
+def _inside(folder: Path, formats: Mapping[str, DatasetFormat]) -> Path | None:
+    """Return the first folder within another one that has a format; None if there is none.
+
+    Archives often have all files in a folder of its own.
+    """
+    level = [folder] if folder.is_dir() else []
+    for _ in range(_DEEPEST):
+        level = [
+            entry
+            for outer in level
+            for entry in sorted(outer.iterdir())
+            if entry.is_dir() and not entry.name.startswith((".", "__"))
+        ][:_MOST_FOLDERS]
+        for inner in level:
+            if any(candidate.detect(inner) for candidate in formats.values()):
+                return inner
+    return None
 
 
 def read_dataset(

@@ -8,6 +8,8 @@ _HEADER = 4096
 _SHOWN_FILES = 20
 """Maximum number of files per folder to look at."""
 
+_ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
+_COCO = re.compile(rb'"(?:images|annotations|categories)"\s*:\s*\[')
 _ADVICE = "export the data as COCO, Pascal VOC, YOLO or CVAT XML"
 _MARKS = (
     (".json", rb'"annotation_result"|"_via_', "VIA's JSON"),
@@ -19,14 +21,44 @@ _MARKS = (
 
 def foreign_format(path: Path) -> str | None:
     """Return what a file or folder seems to be, and what to do; None if unknown."""
+    if path.is_file() and path.suffix.lower() in _ARCHIVES:
+        return "is an archive; extract it, and pass the folder"
     if path.is_dir():
+        if (incomplete := _incomplete(path)) is not None:
+            return incomplete
         files = sorted(entry for entry in path.iterdir() if entry.is_file())[:_SHOWN_FILES]
     else:
         files = [path]
     for file in files:
-        with file.open("rb") as opened:
-            head = opened.read(_HEADER)
+        head = _head(file)
         for suffix, mark, name in _MARKS:
             if file.suffix.lower() == suffix and re.search(mark, head, re.MULTILINE):
                 return f"looks like {name}, which is not supported; {_ADVICE}"
     return None
+
+
+def _incomplete(folder: Path) -> str | None:
+    """Return what a folder of a known format lacks; None if it is not one."""
+    files = sorted(
+        file.name
+        for file in folder.glob("*.json")
+        if file.is_file() and not file.name.startswith(".")
+    )
+    coco = [name for name in files[:_SHOWN_FILES] if _COCO.search(_head(folder / name))]
+    if len(coco) > 1:
+        return f"has several COCO files ({', '.join(coco)}); pass one of them"
+    labels = [p for p in folder.iterdir() if p.is_dir() and p.name.lower() == "labels"]
+    if any((inner / "classes.txt").is_file() for inner in labels):
+        # As LabelImg leaves it.
+        return "looks like YOLO; move classes.txt out of labels/, into this folder"
+    if any(next(inner.rglob("*.txt"), None) for inner in labels):
+        return (
+            "looks like YOLO without class names; list them in a file classes.txt there, one per "
+            "line, in the order of their numbers"
+        )
+    return None
+
+
+def _head(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(_HEADER)

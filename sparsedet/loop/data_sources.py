@@ -9,6 +9,7 @@ import yaml
 
 from sparsedet.annotations import Category, Dataset, read_coco
 from sparsedet.annotations.faults import Faults
+from sparsedet.annotations.foreign import foreign_format
 from sparsedet.errors import SparseDetError
 from sparsedet.formats import (
     choose_split,
@@ -225,7 +226,10 @@ def format_of(path: Path) -> str:
         # Other tools may have left files of their own in a COCO project.
         is_project = Workspace(path).annotations.is_file() and load_format("coco").detect(path)
         return "coco" if is_project else detect_format(path)
-    return next((name for name in format_names() if load_format(name).detect(path)), "coco")
+    found = next((name for name in format_names() if load_format(name).detect(path)), None)
+    if found is None and (foreign := foreign_format(path)) is not None:
+        raise SparseDetError(f"{path}: {foreign}")
+    return found or "coco"
 
 
 def _published(name: str, images: Path | None, data_root: Path | None) -> tuple[Path, Path]:

@@ -211,7 +211,7 @@ def test_refused_split_leaves_nothing_behind(full: Path, tmp_path: Path) -> None
         (["gone.json"], "gone.json: no such file"),
         (
             ["."],
-            "not a format that sparsedet reads (coco: a .json file, a folder with",
+            "no annotations here, but in full; pass that folder",
         ),
         ([], "pass either an annotation file"),
         (["FULL", "--project", "3"], "pass either an annotation file"),

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from sparsedet.annotations.faults import Faults
-from sparsedet.errors import AnnotationError
+from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.formats import Loaded, detect_format, load_format, read_dataset
+from sparsedet.loop.data_sources import format_of
 from tests.integrations.files.formats.datasets import objects, write, write_image
 from tests.integrations.files.formats.found_files import LINE, OBJECT, XML, all_there, yolo
 
@@ -193,7 +194,7 @@ def test_a_size_in_an_xml_file(
 @pytest.mark.parametrize(
     ("file", "text", "name"),
     [
-        ("Annotations/x.xml", "<annotations><version>1.1</version>", None),
+        ("notes/x.xml", "<notes><version>1.1</version>", None),
         ("a.csv", "ImageID,Source,LabelName,Confidence\n", "Open Images' labels of whole images"),
         ("a.csv", "file,x1,y1,x2,y2,label\n", "a csv of boxes"),
     ],
@@ -205,6 +206,28 @@ def test_other_formats_are_named(file: str, text: str, name: str | None, tmp_pat
     assert (f"looks like {name}" if name else "not a format that sparsedet reads") in str(
         error.value
     )
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"in/it/Annotations/a.xml": XML, "in/it/JPEGImages/a.txt": ""}, "but in .*in/it; pass"),
+        ({"one.json": _coco("a.jpg"), "two.json": _coco("a.jpg")}, r"\(one.json, two.json\); pass"),
+        ({"images/a.txt": "", "labels/a.txt": LINE}, "YOLO without class names"),
+        ({"labels/classes.txt": "dog", "labels/a.txt": LINE}, "move classes.txt out of labels/"),
+    ],
+)
+def test_what_is_missing_is_said(files: dict[str, str], says: str, tmp_path: Path) -> None:
+    for file, text in files.items():
+        write(tmp_path, file, text)
+    with pytest.raises(AnnotationError, match=says):
+        detect_format(tmp_path)
+
+
+def test_archives_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "data.zip").write_bytes(b"PK")
+    with pytest.raises(SparseDetError, match="is an archive; extract it"):
+        format_of(tmp_path / "data.zip")
 
 
 def test_a_folder_that_several_formats_could_hold(tmp_path: Path) -> None:

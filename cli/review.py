@@ -151,7 +151,8 @@ def review(
             collect_reviews(record, connections, rule, say=say, progress=progress)
             if ledger is None:
                 settle_lots(workspace, record, rule, say=say)
-            merging = Merging(record, connections, workspace, rule, progress)
+            # What merges replace is kept next to the ledger, wherever the command runs.
+            merging = Merging(record, connections, Workspace(file.parent), rule, progress)
             result = _merged(
                 merging,
                 merge=merge,

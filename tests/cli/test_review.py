@@ -8,6 +8,7 @@ import pytest
 from sparsedet.cli.merge_results import ConflictResult
 from sparsedet.loop.merging import MergedImage
 from sparsedet.loop.settings import change_source
+from tests.cli.command import sparsedet_here
 from tests.loop.small_project import FREE, SmallProject, draw
 
 
@@ -37,3 +38,17 @@ def test_an_image_that_was_saved_meanwhile_does_not_match_its_review(
     printed = capsys.readouterr()
     assert printed.out == "1 images now match their reviews\n"
     assert printed.err == "left as it is: image 12: ann@example.com has unsaved changes\n"
+
+
+def test_a_merge_by_ledger_can_be_undone_from_any_folder(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path)
+    project.push("v1")
+    project.review("a.png")
+    before = project.source_boxes()
+    by_ledger = ("review", "--ledger", project.workspace.ledger)
+    for name, option in (("here", "--write"), ("there", "--undo-merge")):
+        (tmp_path / name).mkdir()
+        options = ("--merge", option) if option == "--write" else (option,)
+        assert sparsedet_here(*by_ledger, *options, cwd=tmp_path / name).status == 0
+        assert (project.source_boxes() == before) == (option == "--undo-merge")
+        assert not any((tmp_path / name).iterdir())

@@ -20,6 +20,8 @@ from .shapes import ellipse, no_box, number, outlined, points, turned
 _PERCENT = 100.0
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
 """Prefix that Label Studio adds to the name of an upload."""
+_LOCAL_FILES = "/data/local-files"
+"""Address of files that Label Studio serves itself; `d` is their path."""
 _IMAGE_KEYS = ("image", "img", "url", "image_url", "file_name", "filename")
 _SHAPES = ("rectangle", "polygon", "ellipse", "brush", "keypoint", "vector", "videorectangle")
 _MIN_KEYS = frozenset({"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"})
@@ -190,7 +192,8 @@ def _path(address: str) -> str:
     """Return the path of an address; a plain name, which may contain `?#%`, is not changed."""
     try:
         parts = urlsplit(address)
-        if local := parse_qs(parts.query).get("d"):
+        local = parse_qs(parts.query).get("d")
+        if local and _LOCAL_FILES in parts.path:
             return local[0]
     except ValueError:  # brackets without an IPv6 address
         return address

@@ -212,3 +212,20 @@ def test_addresses_hold_file_names_that_are_not_utf8(tmp_path: Path) -> None:
     load_format("label-studio").write(Dataset((image,), (), ()), tmp_path, images=None)
     (task,) = json.loads((tmp_path / "tasks.json").read_text())
     assert task["data"]["image"].endswith("caf%E9.jpg")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://x.org/photos/a.jpg?token=1&d=4",
+        "https://labels.org/ls/data/local-files/?d=photos/a.jpg",
+        "/data/local-files?d=photos%2Fa.jpg",
+    ],
+)
+def test_only_addresses_of_local_files_have_their_path_in_the_query(
+    address: str, tmp_path: Path
+) -> None:
+    write(tmp_path, "export.json", json.dumps([{"id": 1, "data": {"image": address}}]))
+    write_image(tmp_path / "images/a.jpg")
+    dataset = read_dataset(tmp_path, format="label-studio").dataset
+    assert [image.file_name for image in dataset.images] == ["a.jpg"]

@@ -12,7 +12,7 @@ from functools import cache
 from itertools import groupby
 from typing import Any, Literal, NoReturn
 
-from sparsedet.errors import AnnotationError
+from sparsedet.errors import AnnotationError, SparseDetError
 
 logger = logging.getLogger(__name__)
 
@@ -162,7 +162,8 @@ class Faults:
         """
         try:
             yield
-        except AnnotationError as error:
+        except SparseDetError as error:
+            # Not only annotations may be faulty, but also the file that holds them.
             if self.strict:
                 raise
             known = error.kind if isinstance(error, FaultyEntryError) else kind

@@ -219,3 +219,14 @@ def test_an_image_that_only_a_list_has_is_left_out(tmp_path: Path) -> None:
     dataset = read_dataset(tmp_path, faults=faults).dataset
     assert [image.file_name for image in dataset.images] == ["a.jpg", "b.jpg"]
     assert faults.lines() == ["missing images: 1 (train.txt:2), left out"]
+
+
+def test_a_file_that_is_no_text_is_left_out_with_its_image(tmp_path: Path) -> None:
+    names = "abcdef"
+    images, labels = [f"images/{name}.jpg" for name in names], [f"labels/{n}.txt" for n in names]
+    dataset_folder(tmp_path, "train: images\nnames: [dog]\n", images, labels)
+    (tmp_path / "labels/a.txt").write_bytes(DOG.encode("utf-16"))
+    faults = Faults(tmp_path)
+    dataset = read_dataset(tmp_path, faults=faults).dataset
+    assert [image.file_name for image in dataset.images] == [f"{name}.jpg" for name in "bcdef"]
+    assert faults.lines() == ["unreadable label files: 1 (a.txt), left out"]

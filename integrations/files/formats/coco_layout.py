@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from sparsedet.formats import SPLIT_NAMES, canonical_split
 from sparsedet.loop.workspace import Workspace, enclosing
+from sparsedet.mining.detection_file import IMAGES_SUFFIX
 
 from .image_folders import normal
 from .other_tools.file_kinds import json_kind
@@ -134,6 +135,10 @@ def _json_files(folder: Path) -> list[Path]:
 
 def _is_coco(path: Path) -> bool:
     if not path.is_file() or json_kind(path) is not None:
+        return False
+    # What `sparsedet predict` writes next to its results has no annotations.
+    results = path.name.removesuffix(IMAGES_SUFFIX) + ".json"
+    if path.name.endswith(IMAGES_SUFFIX) and path.with_name(results).is_file():
         return False
     with path.open("rb") as file:
         head = file.read(_HEADER)

@@ -224,6 +224,16 @@ def test_what_is_missing_is_said(files: dict[str, str], says: str, tmp_path: Pat
         detect_format(tmp_path)
 
 
+def test_results_among_the_data_are_no_annotations(tmp_path: Path) -> None:
+    write(tmp_path, "instances.json", _coco("a.jpg"))
+    write_image(tmp_path / "a.jpg")
+    before = _lenient(tmp_path)
+    write(tmp_path, "found.json", "[]")
+    write(tmp_path, "found.images.json", _coco("a.jpg"))
+    assert detect_format(tmp_path) == "coco"
+    assert _lenient(tmp_path) == before
+
+
 def test_archives_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "data.zip").write_bytes(b"PK")
     with pytest.raises(SparseDetError, match="is an archive; extract it"):

@@ -14,11 +14,13 @@ from sparsedet.completeness.estimate import (
     Completeness,
     Missing,
     Ratio,
+    doubtful_share,
     estimate,
     leftover_ratio,
     only_candidates,
     remaining,
     updated_ratio,
+    with_doubt,
 )
 from sparsedet.completeness.evidence import Found, read_evidence
 from sparsedet.completeness.expected_missing import expected_missing, still_open
@@ -52,6 +54,7 @@ class Assessment:
     """Candidates that may still be missing objects."""
     fitted: ExpectedPrecision
     ratio: Ratio
+    """Of found to expected objects, without what this model's certainty adds."""
     audited: int
     """Number of completed blind-sample images, over all rounds."""
     marking: float
@@ -136,6 +139,8 @@ def assess(
     expected = with_unmarked(expected, boxes_only.before, content.marking)
     ratio = updated_ratio(evidence.found, expected, content.ratio or PRIOR_RATIO)
     left = remaining(expected, unknown, fitted, evidence, still_open(before, now))
+    open_candidates = unknown.select(evidence.open)
+    own_ratio = with_doubt(ratio, doubtful_share(left, open_candidates, fitted))
     complete = {image.id for image in now.images if now.is_complete(image)}
     marking = content.marking
     if boxes_only.judged:
@@ -146,13 +151,12 @@ def assess(
     open_images = {image.id for image in now.images} - complete
     judged = boxes_only.judged | boxes_only.unopened
     missing = Missing.of(
-        (left.of(open_images - judged), ratio),
+        (left.of(open_images - judged), own_ratio),
         (left.of(open_images & judged), leftover),
     )
     if content.missing is not None:
         got = sum(now.counts().values()) - sum(before.counts().values())
         missing = missing.with_earlier(content.missing, max(got, 0))
-    open_candidates = unknown.select(evidence.open)
     audited = content.audited + sum(found.audit for found in evidence.found)
     completeness = estimate(now, missing, open_candidates, fitted, audited=audited)
     return Assessment(

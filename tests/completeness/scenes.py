@@ -33,6 +33,7 @@ def scene(
     hidden: float = 0.2,
     seen: float = 0.95,
     wrong: float = 3.0,
+    spread: float = 1.5,
     seed: int = 0,
 ) -> Scene:
     """Return a set whose labels are missing at random.
@@ -44,6 +45,7 @@ def scene(
         hidden: share of the annotations that the model was not trained on.
         seen: share of the other objects that the model finds.
         wrong: mean number of wrong candidates on an image.
+        spread: of the logits of the scores; the smaller, the surer the model.
         seed: of all draws.
     """
     rng = np.random.default_rng(seed)
@@ -63,10 +65,10 @@ def scene(
             missing[image_id] += not is_labelled
             hidden_count += is_hidden
             if (not is_labelled or is_hidden) and rng.random() < seen:
-                score = float(expit(rng.normal(2.5, 1.5)))
+                score = float(expit(rng.normal(2.5, spread)))
                 rows.append((image_id, score, RIGHT if is_hidden else UNKNOWN, not is_labelled))
         for _ in range(rng.poisson(wrong)):
-            rows.append((image_id, float(expit(rng.normal(-1.5, 1.5))), UNKNOWN, False))
+            rows.append((image_id, float(expit(rng.normal(-1.5, spread))), UNKNOWN, False))
     rows.sort(key=lambda row: (row[0], -row[1]))
     unknown = [row for row in rows if row[2] == UNKNOWN]
     dataset = Dataset(

@@ -77,6 +77,14 @@ def test_a_blind_sample_makes_it_sharper_and_says_so() -> None:
     assert after.high - after.low < before.high - before.low
 
 
+def test_a_model_that_tells_objects_apart_knows_their_number_better() -> None:
+    widths = []
+    for spread in (0.5, 3.0):
+        standing = assessed(scene(seen=0.98, spread=spread)).completeness
+        widths.append((standing.missing_high - standing.missing_low) / standing.missing)
+    assert widths[0] < 0.75 * widths[1]
+
+
 def test_objects_that_the_model_can_not_see_are_counted() -> None:
     found = scene(images=200, seen=0.5, hidden=0.0)
     opened = set(range(1, 41))

@@ -8,6 +8,7 @@ from sparsedet.completeness.estimate import (
     Ratio,
     leftover_ratio,
     updated_ratio,
+    with_doubt,
 )
 from sparsedet.completeness.evidence import Found
 from sparsedet.completeness.expected_missing import ExpectedMissing
@@ -46,3 +47,11 @@ def test_images_that_were_not_drawn_at_random_make_nobody_sure() -> None:
     drawn = updated_ratio([Found(0, 50, 50, audit=True)], numbers, PRIOR_RATIO)
     assert chosen.mean == pytest.approx(1)
     assert chosen.shape < 2.5 * PRIOR_RATIO.shape < drawn.shape
+
+
+def test_doubt_widens_the_ratio_up_to_what_models_err_at_most() -> None:
+    assert with_doubt(PRIOR_RATIO, 1.0) == PRIOR_RATIO
+    sharper = with_doubt(PRIOR_RATIO, 0.2)
+    assert sharper.mean == 1
+    assert sharper.shape == pytest.approx((0.75 * 0.2) ** -2)
+    assert with_doubt(PRIOR_RATIO, 0.0).shape == pytest.approx(0.1**-2)

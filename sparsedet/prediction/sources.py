@@ -1,6 +1,7 @@
 """Inputs for detection: image files, folders, patterns, a COCO file, a video, a camera."""
 
 import glob
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,7 +232,7 @@ def _files_of(text: str) -> list[tuple[str, Path]]:
     if path.is_dir():
         return [
             (file.relative_to(path).as_posix(), file)
-            for file in sorted(path.rglob("*"))
+            for file in sorted(_below(path))
             if _is_image(file.relative_to(path)) and file.is_file()
         ]
     if path.exists():
@@ -249,6 +250,22 @@ def _files_of(text: str) -> list[tuple[str, Path]]:
         for file in found
         if _is_image(file.relative_to(base)) and file.is_file()
     ]
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder; links to folders elsewhere are followed, each place once."""
+    seen = [folder.resolve()]
+    for root, folders, files in os.walk(folder, followlinks=True):
+        yield from (Path(root, name) for name in files)
+        followed = []
+        for inner in (Path(root, name) for name in sorted(folders)):
+            if inner.is_symlink():
+                target = inner.resolve()
+                if any(target.is_relative_to(s) or s.is_relative_to(target) for s in seen):
+                    continue
+                seen.append(target)
+            followed.append(inner.name)
+        folders[:] = followed
 
 
 def _is_image(path: Path) -> bool:

@@ -99,3 +99,13 @@ def test_a_video_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "holiday.mp4").write_bytes(b"a")
     with pytest.raises(PredictionError, match="exists already"):
         choose_output(tmp_path / "holiday.mp4", None, {1: "dog"}, 25.0)
+
+
+def test_folders_that_are_links_are_read_once(tmp_path: Path) -> None:
+    write_image(tmp_path / "photos/a.png")
+    write_image(tmp_path / "disk/deep/b.png")
+    links = {"more": tmp_path / "disk", "again": tmp_path / "disk", "up": tmp_path}
+    for name, target in {**links, "self": tmp_path / "photos"}.items():
+        (tmp_path / "photos" / name).symlink_to(target, target_is_directory=True)
+    source = open_source([str(tmp_path / "photos")])
+    assert list(source.names) == ["a.png", "again/deep/b.png"]

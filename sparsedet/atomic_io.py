@@ -19,16 +19,22 @@ _LONGEST_NAME = 230
 
 
 @contextmanager
-def atomic_path(target: Path, *, durable: bool = True) -> Iterator[Path]:
+def atomic_path(target: Path, *, durable: bool = True, through_link: bool = True) -> Iterator[Path]:
     """Yield a temporary path next to `target`, which replaces `target` if the block succeeds.
 
     The data is flushed to disk before the rename, so that a power cut can't leave an empty file.
+    If `target` is a symbolic link, the file that it leads to is replaced, and the link stays:
+    others may read that file by its own name.
 
     Args:
         target: the file to write.
         durable: also flush the name after the rename: once the block has ended, no power cut brings
             the old file back. Not necessary for files that can be fetched again, such as images.
+        through_link: False replaces a link itself, for copies in a cache: what it leads to is the
+            original.
     """
+    if through_link and target.is_symlink():
+        target = Path(os.path.realpath(target))
     make_folder(target.parent)
     temporary = _temporary(target)
     try:

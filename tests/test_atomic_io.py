@@ -125,6 +125,25 @@ def test_names_may_be_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 4
 
 
+@pytest.mark.parametrize("exists", [True, False])
+def test_the_file_behind_a_link_is_written(exists: bool, tmp_path: Path) -> None:
+    shared, folder = tmp_path / "shared", tmp_path / "own"
+    shared.mkdir()
+    folder.mkdir()
+    link = folder / "a.json"
+    link.symlink_to(Path("..", "shared", "b.json"))
+    if exists:
+        write_text(shared / "b.json", "old")
+    write_text(link, "new")
+    assert link.is_symlink()
+    assert (shared / "b.json").read_text(encoding="utf-8") == "new"
+    assert [path.name for path in shared.iterdir()] == ["b.json"]
+    with atomic_path(link, through_link=False) as temporary:
+        temporary.write_text("copy", encoding="utf-8")
+    assert link.read_text(encoding="utf-8") == "copy"
+    assert (shared / "b.json").read_text(encoding="utf-8") == "new"
+
+
 def test_file_names_that_are_no_text_are_written(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.jpg")
     write_json(tmp_path / "a.json", {"file": name}, indent=1)

@@ -92,7 +92,7 @@ class LabelFiles(ABC):
             elif content["text"] is not None:
                 replace_unchanged(path, digest, content["text"].encode())
             else:
-                path.unlink(missing_ok=True)
+                path.resolve().unlink(missing_ok=True)  # a link was there before
 
     def _write(self, name: str, change: Changes) -> str | None:
         stored = self._images[name]

@@ -138,3 +138,12 @@ def test_a_file_with_a_byte_order_mark_can_be_changed(tmp_path: Path) -> None:
     path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
     change_source(path, {"view": 3})
     assert read_settings(path).source.view == 3
+
+
+def test_a_linked_file_is_changed_where_it_is(tmp_path: Path) -> None:
+    shared, path = tmp_path / "shared.toml", tmp_path / "sparsedet.toml"
+    write_settings(new_settings(Source(tool="files", url=".", project="cars")), shared)
+    path.symlink_to(shared)
+    change_source(path, {"view": 3})
+    assert path.is_symlink()
+    assert read_settings(shared).source.view == 3

@@ -162,7 +162,7 @@ def _suffix(name: str) -> str:
 
 
 def _link(source: Path, target: Path) -> None:
-    with atomic_path(target, durable=False) as temporary:
+    with atomic_path(target, durable=False, through_link=False) as temporary:
         temporary.unlink(missing_ok=True)  # from a crashed process with the same id
         try:
             os.link(source.resolve(), temporary)  # resolved: links to links may dangle

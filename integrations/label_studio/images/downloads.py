@@ -158,7 +158,7 @@ class _Fetcher:
                 assert there is not None
                 return there
             target = self._cache.folder / name
-            with atomic_path(target) as temporary:
+            with atomic_path(target, through_link=False) as temporary:
                 digest = _write(content, temporary, self._options)
                 size = _checked_size(temporary, content, self._options)
             if before is not None and before.sha256 != digest:

@@ -66,6 +66,19 @@ def test_keys_that_only_escapes_can_write_stay(judged: Pulled) -> None:
     assert after["annotations"] != content["annotations"]
 
 
+def test_a_linked_file_is_changed_where_it_is(judged: Pulled) -> None:
+    shared = judged.folder.parent / "shared.json"
+    judged.annotations.rename(shared)
+    judged.annotations.symlink_to(shared)
+    before = read(shared)
+    judged.memory.merge()
+    assert judged.annotations.is_symlink()
+    assert read(shared) != before
+    judged.memory.restore()
+    assert judged.annotations.is_symlink()
+    assert boxes_of(shared, DAY).keys() == {"11", "left"}
+
+
 def test_who_may_write_the_file_stays(judged: Pulled) -> None:
     judged.annotations.chmod(0o660)
     judged.memory.merge()

@@ -72,8 +72,8 @@ def repeat_factors(
     5: a class that a share f of the images has a label of is repeated max(1, sqrt(t / f)) times, an
     image as often as that of its classes which is repeated most.
 
-    images: the images; mined labels count.
-        images: the images; mined labels are labels.
+    Args:
+        images: the images; mined labels count.
         threshold: t, 0 to 1; classes in a larger share of the images are not repeated.
         root: whether to take the square root.
     """

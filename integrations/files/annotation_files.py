@@ -9,9 +9,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +26,19 @@ from .review_files import MINED
 
 class OvertakenError(SparseDetError):
     """A file was saved by somebody after it was read; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Changes of images, worked out but not written yet."""
+
+    written: Mapping[str, str]
+    """Image -> what its new state is recognised by; see `AnnotationFiles.is_written`."""
+    write: Callable[[], Mapping[str, str | None]]
+    """Writes the changes, and returns the images' new versions.
+
+    Raises `OvertakenError` if a file changed since it was read; earlier files are already written.
+    """
 
 
 class AnnotationFiles(Protocol):
@@ -59,13 +72,21 @@ class AnnotationFiles(Protocol):
         """Return the annotations of an image as JSON, for `put_back`."""
         ...
 
-    def write(self, changes: Mapping[str, Changes]) -> Mapping[str, str | None]:
-        """Apply changes by image, and return the images' new versions.
+    def is_restored(self, image: str, content: Any) -> bool:
+        """Whether the annotations of an image are those that `content_of` returned."""
+        ...
+
+    def is_written(self, image: str, written: str) -> bool:
+        """Whether the annotations of an image are those of `Prepared.written`."""
+        ...
+
+    def prepare(self, changes: Mapping[str, Changes]) -> Prepared:
+        """Prepare changes by image.
 
         Every file is written atomically; everything else in it is kept.
 
         Raises:
-            OvertakenError: if a file changed since it was read; earlier files are already written.
+            OvertakenError: if a file changed since it was read.
         """
         ...
 
@@ -73,7 +94,7 @@ class AnnotationFiles(Protocol):
         """Write back what `content_of` returned, by image.
 
         Raises:
-            OvertakenError: as in `write`.
+            OvertakenError: as in `Prepared.write`.
             ToolError: if a class is gone.
         """
         ...
@@ -211,6 +232,11 @@ def file_digest(path: Path) -> str:
             return hashlib.file_digest(file, "blake2b").hexdigest()
     except FileNotFoundError:
         return ""
+
+
+def data_digest(data: bytes) -> str:
+    """Return the `file_digest` of a file with this content."""
+    return hashlib.blake2b(data).hexdigest()
 
 
 def replace_unchanged(path: Path, digest: str, data: bytes) -> None:

@@ -17,9 +17,16 @@ from sparsedet.atomic_io import read_json
 from sparsedet.errors import AnnotationError, SparseDetError, ToolError
 from sparsedet.reviews import Changes, ReviewedRegion
 
-from .annotation_files import file_digest, identify, replace_unchanged, with_present_names
+from .annotation_files import (
+    Prepared,
+    file_digest,
+    identify,
+    replace_unchanged,
+    with_present_names,
+)
 
 _MARK_KEYS = ("exhaustive", "complete_classes")
+_ID_KEYS = ("id", "image_id", "category_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +81,16 @@ class CocoFiles:
             "complete_classes": marked,
         }
 
-    def write(self, changes: Mapping[str, Changes]) -> Mapping[str, str | None]:
-        """Write the changes at once."""
+    def is_restored(self, image: str, content: Any) -> bool:
+        """Whether an image has the same annotations again; ids in the file may have changed."""
+        return _comparable(self.content_of(image)) == _comparable(content)
+
+    def is_written(self, image: str, written: str) -> bool:
+        """Whether an image has the version that a merge was about to write."""
+        return self.dataset.image_by_id[self._image_ids[image]].tool_version == written
+
+    def prepare(self, changes: Mapping[str, Changes]) -> Prepared:
+        """Prepare the changes, which are written at once."""
         annotations = {entry["id"]: entry for entry in self._content["annotations"]}
         numbers = count(max(annotations, default=0) + 1)
         marks: dict[int, _Marks] = {}
@@ -93,7 +108,13 @@ class CocoFiles:
                 classes = self._stored_ids(change.completed_classes) | self._complete_ids(id)
                 whole = change.marks_complete or self.dataset.image_by_id[id].exhaustive
                 marks[id] = _Marks(whole, classes)
-        return self._save(annotations.values(), marks)
+        content, versions = self._changed(annotations.values(), marks)
+
+        def write() -> Mapping[str, str | None]:
+            replace_unchanged(self._path, self._digest, _as_bytes(content))
+            return versions
+
+        return Prepared({image: str(versions[image]) for image in changes}, write)
 
     def put_back(self, contents: Mapping[str, Any]) -> None:
         """Restore the entries of all images at once; those whose id is taken get a new one."""
@@ -112,7 +133,7 @@ class CocoFiles:
                 taken.add(number)
                 category = now[names[entry["category_id"]]]
                 kept.append({**entry, "id": number, "image_id": image_id, "category_id": category})
-        self._save(
+        content, _ = self._changed(
             kept,
             {
                 image_id: _Marks(
@@ -127,6 +148,7 @@ class CocoFiles:
                 for image_id, content in replaced.items()
             },
         )
+        replace_unchanged(self._path, self._digest, _as_bytes(content))
 
     @cached_property
     def _image_ids(self) -> Mapping[str, int]:
@@ -175,10 +197,13 @@ class CocoFiles:
             with_present_names(from_coco(content, source=str(self._path)), self._rename)
         )
 
-    def _save(
+    def _changed(
         self, annotations: Iterable[Any], marks: Mapping[int, _Marks]
-    ) -> Mapping[str, str | None]:
-        """Write the file with new annotations and marks by image id."""
+    ) -> tuple[Any, Mapping[str, str | None]]:
+        """Return the file's content with new annotations and marks by image id.
+
+        With the versions of all images then.
+        """
         entries = list(annotations)
         images = (
             _marked(entry, marks[entry["id"]]) if entry["id"] in marks else entry
@@ -193,8 +218,7 @@ class CocoFiles:
             ],
         }
         after = self._dataset(content)
-        replace_unchanged(self._path, self._digest, _as_bytes(content))
-        return {image.file_name: image.tool_version for image in after.images}
+        return content, {image.file_name: image.tool_version for image in after.images}
 
     def _edited(self, entry: Mapping[str, Any], region: ReviewedRegion) -> dict[str, Any]:
         category = self._category_ids[region.category]
@@ -233,6 +257,18 @@ def _classes(annotations: Iterable[Any]) -> defaultdict[int, set[int]]:
     for entry in annotations:
         found[entry["image_id"]].add(entry["category_id"])
     return found
+
+
+def _comparable(content: Any) -> tuple[bool, list[str], list[str]]:
+    """Return what `content_of` returned without ids, which change when others are in use."""
+    names = {number: name for name, number in content["categories"].items()}
+    entries = [
+        {k: v for k, v in entry.items() if k not in _ID_KEYS}
+        | {"category_id": names[entry["category_id"]]}
+        for entry in content["annotations"]
+    ]
+    marked = sorted(names[id] for id in content.get("complete_classes", ()))
+    return content["exhaustive"], marked, sorted(json.dumps(e, sort_keys=True) for e in entries)
 
 
 def _as_bytes(content: Any) -> bytes:

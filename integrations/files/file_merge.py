@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 
 _TRIES = 5
 """Retries after a concurrent save of a file."""
+_WRITTEN = "written"
+"""Key of `Replaced.content`: how the image was about to be left. A merge that is killed after the
+write can't record its version any more."""
 
 
 def merge_annotations(
@@ -50,10 +53,12 @@ def merge_annotations(
             changes = {image: entry.to_write for image, entry in part.items() if entry.to_write}
             if keep is None or not changes:
                 break
-            for image in changes:
-                keep(Replaced(image, files.content_of(image)))
             try:
-                versions = files.write(changes)
+                prepared = files.prepare(changes)
+                for image in changes:
+                    written = {_WRITTEN: prepared.written[image]}
+                    keep(Replaced(image, files.content_of(image) | written))
+                versions = prepared.write()
                 break
             except OvertakenError:
                 if not left:
@@ -153,11 +158,13 @@ def _why_not(
     """Return why an image can't be restored to a content, given all images' versions, or ""."""
     if tool_id not in now:
         return f"{files.file_of(tool_id)} no longer has the image"
-    if files.content_of(tool_id) == content:
+    if files.is_restored(tool_id, content):
         return ""  # by an undo that was interrupted, or the merge was before it wrote
-    if version is None:
+    written = content.get(_WRITTEN)
+    if version is None and written is None:  # of an earlier version
         return "the merge was interrupted before it recorded the image's new state"
-    if now[tool_id] != version:
+    as_merged = now[tool_id] == version if version else files.is_written(tool_id, written)
+    if not as_merged:
         saved = _saved(files, tool_id)
         return f"its annotations in {files.file_of(tool_id)} changed since the merge ({saved})"
     return ""

@@ -14,6 +14,8 @@ from sparsedet.reviews import Changes
 
 from .annotation_files import (
     OvertakenError,
+    Prepared,
+    data_digest,
     file_digest,
     identify,
     replace_unchanged,
@@ -78,9 +80,21 @@ class LabelFiles(ABC):
         except UnicodeDecodeError:
             return {"base64": base64.b64encode(data).decode()}
 
-    def write(self, changes: Mapping[str, Changes]) -> Mapping[str, str | None]:
-        """Write the changed files one by one, creating missing ones."""
-        return {image: self._write(image, change) for image, change in changes.items()}
+    def is_restored(self, image: str, content: Any) -> bool:
+        """Whether an image's file has a content again."""
+        return bool(content.items() >= self.content_of(image).items())
+
+    def is_written(self, image: str, written: str) -> bool:
+        """Whether an image's file is as a merge wrote it."""
+        return file_digest(self.file_of(image)) == written
+
+    def prepare(self, changes: Mapping[str, Changes]) -> Prepared:
+        """Prepare the changed files, which are written one by one, creating missing ones."""
+        texts = {image: self._prepared(image, change) for image, change in changes.items()}
+        return Prepared(
+            {image: data_digest(data) for image, (_, data) in texts.items()},
+            lambda: {image: self._write(image, *text) for image, text in texts.items()},
+        )
 
     def put_back(self, contents: Mapping[str, Any]) -> None:
         """Restore the files one by one, removing those that did not exist."""
@@ -94,12 +108,17 @@ class LabelFiles(ABC):
             else:
                 path.resolve().unlink(missing_ok=True)  # a link was there before
 
-    def _write(self, name: str, change: Changes) -> str | None:
+    def _prepared(self, name: str, change: Changes) -> tuple[str, bytes]:
+        """Return the digest of an image's file, and its new content."""
         stored = self._images[name]
         digest = self._digest_as_read(stored)
         ids = [box.tool_id or "" for box in self._ids.boxes_by_image[stored.id]]
         places = {id: place for place, id in enumerate(ids)}
-        after = self._edited(stored, self._stored.boxes_by_image[stored.id], places, change)
+        boxes = self._stored.boxes_by_image[stored.id]
+        return digest, self._edited(stored, boxes, places, change)
+
+    def _write(self, name: str, digest: str, after: bytes) -> str | None:
+        stored = self._images[name]
         replace_unchanged(self.file_of(name), digest, after)
         labelled = self._read(stored)
         names = dict.fromkeys(box.category for box in labelled.boxes)

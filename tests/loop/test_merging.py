@@ -102,6 +102,42 @@ def test_the_rest_of_a_merge_is_taken_back_later(project: SmallProject) -> None:
         undo(project)
 
 
+@pytest.mark.parametrize("repeat", [False, True])
+@pytest.mark.parametrize("step", ["keep", "write", "ledger", "record"])
+def test_a_merge_that_was_killed_can_be_undone_or_repeated(
+    project: SmallProject, step: str, repeat: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed just before a step of the first image, or before the record of what it did."""
+    project.review("a.png", without("wrong"))
+    project.review("b.png")
+    before = project.source_boxes()
+
+    def kill(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    where = {
+        "keep": ("sparsedet.loop.merging.image_file", kill),
+        "write": ("sparsedet.integrations.files.coco_files.replace_unchanged", kill),
+        "ledger": ("sparsedet.loop.merging.Ledger.record_written", kill),
+        "record": ("sparsedet.loop.merging.read_merged", kill),
+    }
+    monkeypatch.setattr(*where[step])
+    with pytest.raises(KeyboardInterrupt):
+        project.merge()
+    monkeypatch.undo()
+    is_written = step in ("ledger", "record")
+    assert (project.source_boxes() != before) is is_written
+    if repeat:
+        again = {one.outcome for one in project.merge().values()}
+        assert again == {"same" if is_written else "changed"}
+        assert project.source_boxes() != before
+    if repeat or step != "keep":
+        while list(project.workspace.merged.glob("[0-9][0-9][0-9]")):
+            assert undo(project).left == {}
+    assert project.source_boxes() == before
+    assert {one.outcome for one in project.merge(write=False).values()} == {"changed"}
+
+
 def test_one_thing_at_a_time(project: SmallProject) -> None:
     refused = project.command("review", project.workspace.root, "--merge", "--take", "source")
     assert "--merge and --take can't be combined" in refused.error()

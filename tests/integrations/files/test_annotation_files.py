@@ -150,6 +150,20 @@ def test_what_a_merge_replaced_comes_back(judged: Project) -> None:
     }
 
 
+def test_a_merge_that_was_killed_before_it_recorded_can_be_undone(judged: Project) -> None:
+    before = judged.files()
+    judged.memory.merge()
+    judged.memory.versions = dict.fromkeys(judged.memory.versions, None)
+    change_night(judged)
+    left = judged.memory.restore()
+    assert list(left) == [NIGHT]
+    assert "changed since the merge" in left[NIGHT]
+    after = judged.files()
+    files = {name for name in after if after[name] != before.get(name)}
+    assert files == {str(judged.labels(NIGHT).relative_to(judged.folder))}
+    assert judged.memory.restore().keys() == {NIGHT}
+
+
 @pytest.mark.parametrize("always", [False, True])
 def test_what_somebody_saves_in_the_same_moment_is_not_lost(
     judged: Project, monkeypatch: pytest.MonkeyPatch, always: bool

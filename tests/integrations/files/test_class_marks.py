@@ -123,7 +123,7 @@ def test_a_merge_writes_marks_and_an_undo_takes_them_back(judged: Pulled) -> Non
 def test_a_mark_of_two_classes_that_are_one_now_is_written_for_both(tmp_path: Path) -> None:
     write_coco(dataset(CAR), tmp_path / "annotations.json")
     files = CocoFiles(tmp_path / "annotations.json", {"van": "truck", "bus": "truck"})
-    files.write({"a.png": Changes(completed_classes=frozenset({"truck"}))})
+    files.prepare({"a.png": Changes(completed_classes=frozenset({"truck"}))}).write()
     assert read(tmp_path / "annotations.json")["images"][0]["complete_classes"] == [BUS, CAR, VAN]
 
 
@@ -136,7 +136,7 @@ def test_a_merged_mark_keeps_those_of_lvis(tmp_path: Path) -> None:
     files = CocoFiles(file, {})
     assert files.dataset.images[0].complete_classes == {BUS, CAR}
     before = files.content_of("a.png")
-    files.write({"a.png": Changes(completed_classes=frozenset({"van"}))})
+    files.prepare({"a.png": Changes(completed_classes=frozenset({"van"}))}).write()
     assert read_coco(file).images[0].complete_classes == {BUS, CAR, VAN}
     CocoFiles(file, {}).put_back({"a.png": before})
     assert read(file) == content

@@ -74,6 +74,44 @@ def test_what_somebody_changed_since_the_merge_stays(judged: Pulled) -> None:
     assert judged.memory.restore().keys() == {NIGHT}
 
 
+def test_a_merge_that_was_killed_before_it_recorded_can_be_undone(judged: Pulled) -> None:
+    before = {name: boxes_of(judged.annotations, name) for name in (DAY, NIGHT)}
+    judged.memory.merge(remember=False)
+    assert before != {name: boxes_of(judged.annotations, name) for name in (DAY, NIGHT)}
+    judged.memory.versions = dict.fromkeys(judged.memory.versions, None)
+    # Other images may change in the meantime.
+    content = read(judged.annotations)
+    content["annotations"].append({"id": 77, "image_id": 2, "category_id": 1, "bbox": [1, 1, 9, 9]})
+    write(judged.annotations, content)
+    assert judged.memory.restore() == {}
+    assert before == {name: boxes_of(judged.annotations, name) for name in (DAY, NIGHT)}
+
+
+def test_an_undo_that_was_killed_is_completed_under_other_ids(judged: Pulled) -> None:
+    judged.memory.merge()
+    content = read(judged.annotations)
+    content["annotations"].append({"id": 11, "image_id": 2, "category_id": 1, "bbox": [1, 1, 9, 9]})
+    for category in content["categories"]:
+        category["id"] += 10
+    for entry in [*content["annotations"], *content["background"]]:
+        entry["category_id"] += 10
+    write(judged.annotations, content)
+    assert judged.memory.restore() == {}
+    after = judged.annotations.read_bytes()
+    assert judged.memory.restore() == {}
+    assert judged.annotations.read_bytes() == after
+
+
+def test_records_of_earlier_versions_have_no_intent(judged: Pulled) -> None:
+    judged.memory.merge()
+    judged.memory.versions = dict.fromkeys(judged.memory.versions, None)
+    for one in judged.memory.kept.values():
+        del one.content["written"]
+    left = judged.memory.restore()
+    assert set(left) == {DAY, NIGHT}
+    assert "interrupted before it recorded" in left[DAY]
+
+
 @pytest.mark.parametrize("always", [False, True])
 def test_what_somebody_saves_in_the_same_moment_is_not_lost(
     judged: Pulled, monkeypatch: pytest.MonkeyPatch, always: bool

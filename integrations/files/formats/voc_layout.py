@@ -254,4 +254,5 @@ def _holds_xml(folder: Path, *, deep: bool = True) -> bool:
     if first is None:
         return False
     with first.open("rb") as file:
-        return _ROOT.search(file.read(_HEADER)) is not None
+        head = file.read(_HEADER).replace(b"\0", b"")  # the file may be UTF-16
+    return _ROOT.search(head) is not None

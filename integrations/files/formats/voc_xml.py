@@ -20,6 +20,7 @@ from sparsedet.errors import AnnotationError, ToolError
 from sparsedet.reading import read_bytes
 from sparsedet.reviews import moved
 
+from .xml_encoding import as_utf8, codec_of, is_undeclared
 from .xml_values import Structure, add_keys, is_text, read_keys, writable_keys
 
 VocObject = tuple[str, XYXY]
@@ -63,12 +64,22 @@ def parse_xml(data: bytes, path: Path, tag: str = "annotation") -> ET.Element:
         AnnotationError: if it has another root, or declares entities or a document type.
     """
     from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
+    from defusedxml.ElementTree import DefusedXMLParser
 
     try:
-        root: ET.Element = fromstring(data, forbid_dtd=True)
+        # Of a decoded file, the declared encoding no longer holds.
+        encoding = None if codec_of(data) is None else "utf-8"
+        parser = DefusedXMLParser(target=ET.TreeBuilder(), encoding=encoding, forbid_dtd=True)
+        parser.feed(as_utf8(data))
+        root: ET.Element = parser.close()
     except ET.ParseError as error:
         line, column = error.position
+        if is_undeclared(data):
+            raise AnnotationError(
+                f"{path}: not UTF-8 text at line {line}, and declares no other encoding; save it "
+                'as UTF-8, or begin it with the right one, as in <?xml version="1.0" '
+                'encoding="gbk"?>'
+            ) from error
         raise AnnotationError(
             f"{path}: not valid XML at line {line}, column {column + 1}; is the file complete?"
         ) from error
@@ -201,9 +212,12 @@ def edit_xml(
     Raises:
         ToolError: if the file has changed since it was read, or its encoding can't be edited.
     """
-    data = read_bytes(path, "XML file")
-    parse_xml(data, path)  # refuses entities, which the next parser would expand
-    spans = _Spans(data)
+    stored = read_bytes(path, "XML file")
+    parse_xml(stored, path)  # refuses entities, which the next parser would expand
+    data, codec = as_utf8(stored), codec_of(stored)
+    if codec is not None and data.decode().encode(codec) != stored:
+        raise ToolError(f"{path}: can't be edited in its encoding; save it as UTF-8")
+    spans = _Spans(data, None if codec is None else "utf-8")
     if len(spans.objects) != len(known):
         raise ToolError(f"{path}: changed while it was being merged; run the command again")
     cuts: list[tuple[int, int, bytes]] = []
@@ -223,6 +237,7 @@ def edit_xml(
         cuts.append((end, end, _indented(added, data, spans)))
     for start, end, new in sorted(cuts, reverse=True):
         data = data[:start] + new + data[end:]
+    data = data if codec is None else data.decode().encode(codec)
     expected = len(known) - len(removed) + len(added)
     if len(parse_xml(data, path).findall("object")) != expected:
         raise ToolError(f"{path}: can't be edited in its encoding; save it as UTF-8")
@@ -244,7 +259,7 @@ def holds_image_key(key: str, value: Any) -> bool:
 class _Spans:
     """Byte positions of a file's elements."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, encoding: str | None) -> None:
         self.objects: list[tuple[int, int]] = []
         self.parts: list[dict[str, tuple[int, int]]] = []
         """For each object: its first `name` and first four corners."""
@@ -252,7 +267,7 @@ class _Spans:
         """Start of the root's end tag."""
         self._data = data
         self._open: list[tuple[str, int]] = []
-        self._parser = expat.ParserCreate()
+        self._parser = expat.ParserCreate(encoding)
         self._parser.StartElementHandler = self._begin
         self._parser.EndElementHandler = self._close
         self._parser.Parse(data, True)

@@ -59,15 +59,19 @@ class CvatFormat(ReadFormat):
 
 def _files(path: Path) -> list[Path]:
     if path.is_file():
-        return [path] if path.suffix.lower() == ".xml" and _ROOT.search(head_of(path)) else []
+        return [path] if path.suffix.lower() == ".xml" and _is_cvat(path) else []
     if not path.is_dir():
         return []
     found = [
         file
         for file in sorted(path.iterdir())
-        if file.suffix.lower() == ".xml" and file.is_file() and _ROOT.search(head_of(file))
+        if file.suffix.lower() == ".xml" and file.is_file() and _is_cvat(file)
     ]
     return [file for file in found if file.name == _USUAL] or found
+
+
+def _is_cvat(file: Path) -> bool:
+    return _ROOT.search(head_of(file).replace(b"\0", b"")) is not None  # it may be UTF-16
 
 
 def _read(file: Path, faults: Faults) -> Records:

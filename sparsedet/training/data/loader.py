@@ -97,7 +97,7 @@ def batches(
         persistent_workers=False,
         worker_init_fn=_keep_memory_shared,
     )
-    unreadable = UnreadableImages(config.loader.max_unreadable, len(packed), on_unreadable)
+    unreadable = UnreadableImages(config.loader.max_unreadable, packed.files, on_unreadable)
     return _report_unreadable(loader, unreadable)
 
 
@@ -208,7 +208,7 @@ class _Batches(Dataset[_Loaded | SparseDetError]):
             self.augmentation.draw(self.images[index], rng, self.bank)
             for index in self.order.batch(iteration)[: self.part.stop]
         ]
-        unreadable = UnreadableImages(self.max_unreadable, len(self.images))
+        unreadable = UnreadableImages(self.max_unreadable, self.images.files)
         try:
             batch = [
                 self._input(transforms[place], iteration, place, unreadable) for place in self.part

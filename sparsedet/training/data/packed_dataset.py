@@ -70,11 +70,13 @@ class PackedDataset(Sequence[TrainingImage]):
         rows: list[tuple[int, ...]] = []
         names, boxes, classes, roles = bytearray(), bytearray(), bytearray(), bytearray()
         name_lengths, box_counts = [], []
+        files = set()
         for image in images:
             source = image.source
             folder = folders.setdefault(image.folder, len(folders))
             size = source.height, source.width
             rows.append((source.id, *size, source.exhaustive, folder, *(image.tile or _WHOLE)))
+            files.add((folder, source.file_name))
             name = source.file_name.encode(*_NAMES)
             names += name
             name_lengths.append(len(name))
@@ -90,6 +92,8 @@ class PackedDataset(Sequence[TrainingImage]):
         self._classes = _column(classes, np.int64)
         self._roles = _column(roles, np.int64)
         self._box_starts = _starts(box_counts)
+        self.files = len(files)
+        """Number of image files: an image and its tiles share one."""
 
     @classmethod
     def of(cls, images: Sequence[TrainingImage]) -> "PackedDataset":

@@ -12,6 +12,7 @@ from detectron2.structures import Boxes, Instances
 from torch import nn
 
 from sparsedet.annotations import Box, Category, Dataset, Image, read_image
+from sparsedet.errors import AnnotationError
 from sparsedet.mining.detect import detect
 from sparsedet.modeling.inputs import PixelCache
 from sparsedet.modeling.targets import Role
@@ -158,3 +159,16 @@ def test_without_tiles_detection_is_as_ever_and_looks_stay(scenes: Scenes) -> No
     assert tiled.look is not None
     assert np.array_equal(whole.look, tiled.look)
     assert (np.diff(tiled.scores) <= 0).all()
+
+
+def test_when_no_image_can_be_decoded_the_training_stops(tmp_path: Path) -> None:
+    """Each file is counted once, not once for each of its tiles."""
+    images = tuple(replace(WIDE, id=number, file_name=f"{number}.png") for number in (1, 2))
+    for image in images:
+        (tmp_path / image.file_name).write_bytes(b"cut off")
+    boxes = tuple(Box(image.id, image.id, 1, (10.0, 20.0, 30.0, 40.0)) for image in images)
+    dataset = Dataset(images, boxes, CATEGORIES)
+    views = training_images(dataset, tmp_path, keep_unlabelled=False, tile=SIDE)
+    assert len(views) > len(images)
+    with pytest.raises(AnnotationError, match="2 of 2 images can't be read"):
+        list(batches(views, short_config(4, method="plain"), seed=1, start=0, end=4))

@@ -243,7 +243,8 @@ def _closer(
 
 def _most_enlarged(config: TrainingConfig, means: Means) -> float:
     """Return the largest factor of the input's sides within time and memory limits."""
-    batch = config.solver.batch_size // config.solver.accumulation
+    # Parts that don't divide the batch are refused later.
+    batch = max(1, config.solver.batch_size // config.solver.accumulation)
     pixels = batch * max(config.input.min_size_train) * config.input.max_size_train
     room = _MEMORY_SHARE * means.memory / (pixels * _BYTES_PER_PIXEL)
     by_memory = int(room**0.5 / _ENLARGEMENT_STEP) * _ENLARGEMENT_STEP

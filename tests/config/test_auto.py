@@ -172,3 +172,8 @@ def test_auto_starts_from_any_configuration() -> None:
     assert published.config.input.max_size_test > 1333 or published.config.input.tile
     with pytest.raises(ConfigError, match="no configuration 'magic'"):
         load_config("auto:magic")
+
+
+def test_more_parts_than_images_of_a_batch_are_left_to_the_start_of_the_run() -> None:
+    config = load_config("lite0_fpn", ("SOLVER.ACCUMULATION", "64"))
+    assert choose(dataset(30), config, CPU).reason

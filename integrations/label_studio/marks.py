@@ -1,13 +1,15 @@
 """Marks of the workspace that owns reviews, so that two don't unknowingly share a project.
 
 A review project has its mark in its description, `[sparsedet review of project 3: control=label
-workspace=ab12]`; people may change the title and the rest of the description. In draft mode, every
-mined region of an untouched draft or prediction has one: it lasts exactly as long as what it
-protects, while custom data of a view is lost if somebody changes the view.
+workspace=ab12]`, odd characters of the control's name as in a URL; people may change the title and
+the rest of the description. In draft mode, every mined region of an untouched draft or prediction
+has one: it lasts exactly as long as what it protects, while custom data of a view is lost if
+somebody changes the view.
 """
 
 import re
 from dataclasses import dataclass
+from urllib.parse import quote, unquote
 
 from sparsedet.errors import ToolError
 
@@ -17,6 +19,9 @@ _MARK = re.compile(
     r"\[sparsedet (?P<kind>review|sheets) of project (?P<source>\d+)"
     r"(?:: control=(?P<control>.*?)(?: workspace=(?P<workspace>\S+))?)?\]"
 )
+
+_ODD = re.compile(r"""[\x00-\x1f\x7f\x85\u2028\u2029%=\[\]<>&"'\\]""")
+"""Characters that would end the mark early, or that a server may escape in a description."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,8 @@ class Mark:
 
     def __str__(self) -> str:
         kind = "sheets" if self.sheets else "review"
-        control = f": control={self.control}" if self.control else ""
+        quoted = _ODD.sub(lambda odd: quote(odd[0], safe=""), self.control or "")
+        control = f": control={quoted}" if quoted else ""
         workspace = f" workspace={self.workspace}" if control and self.workspace else ""
         return f"[sparsedet {kind} of project {self.source}{control}{workspace}]"
 
@@ -53,7 +59,8 @@ def read_mark(description: str | None) -> Mark | None:
     if found is None:
         return None
     sheets = found["kind"] == "sheets"
-    return Mark(int(found["source"]), found["control"], found["workspace"], sheets)
+    control = found["control"] and unquote(found["control"])
+    return Mark(int(found["source"]), control, found["workspace"], sheets)
 
 
 def with_mark(description: str, mark: Mark) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from sparsedet.integrations.label_studio.marks import Mark, read_mark, with_mark
 from sparsedet.integrations.label_studio.offers import ImagePredictions
 from sparsedet.integrations.label_studio.predictions import StoredPrediction
@@ -165,3 +167,27 @@ def test_marks_are_written_and_read() -> None:
     assert mark.is_for(3, "the label")
     assert not mark.is_for(3, "other")
     assert not mark.is_for(33, "the label")
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        "a]b",
+        "[a]",
+        'a"b',
+        "it's",
+        "a workspace=b",
+        "a=b",
+        "50%",
+        "a%5Db",
+        "a<b>&amp;",
+        "a\nb",
+        "ä b",
+    ],
+)
+def test_marks_of_controls_with_odd_names(control: str) -> None:
+    mark = Mark(3, control, "ab12")
+    assert read_mark(f"Before {mark} after") == mark
+    assert read_mark(str(Mark(3, control))) == Mark(3, control)
+    newer = Mark(3, control, "cd34")
+    assert with_mark(f"A {mark} B", newer) == f"A {newer} B"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
-from sparsedet.errors import ToolError
+from .request_errors import RequestFailedError
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ _NO_SPACE = re.compile(r"[^ \t\n\r]")
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-class OddAnswerError(ToolError):
+class OddAnswerError(RequestFailedError):
     """A server's answer does not fit the request."""
 
     def __init__(self, what: str, problem: str) -> None:

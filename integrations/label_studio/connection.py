@@ -17,6 +17,8 @@ from .answers import OddAnswerError, as_object, as_objects, identifier, shown, t
 from .failures import CONNECTING, comes_of_parsing, detail, network_problem, refusal
 from .json_lists import begins_list
 from .key_consent import KEY_VARIABLE, URL_VARIABLE, check_consent
+from .request_errors import RequestFailedError
+from .request_errors import RequestRefusedError as RequestRefusedError
 from .transport import CONNECT_SECONDS as CONNECT_SECONDS
 from .transport import (
     DEFAULT_LIMITS,
@@ -37,15 +39,6 @@ T = TypeVar("T")
 
 WRITE: "RequestOptions" = {"max_retries": 0, "timeout_in_seconds": int(TIMEOUT_SECONDS)}
 """For requests that create things: the SDK would retry them on a 5xx and create them twice."""
-
-
-class RequestRefusedError(ToolError):
-    """The server answered a request with an error."""
-
-    def __init__(self, message: str, status: int | None, body: Any) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = body
 
 
 class Connection:
@@ -224,7 +217,7 @@ class Connection:
         """Translate errors of requests in the block; `what` describes their purpose.
 
         Raises:
-            ToolError: one line, never holding the key.
+            RequestFailedError: one line, never holding the key.
         """
         from label_studio_sdk.core.api_error import ApiError
 
@@ -236,15 +229,18 @@ class Connection:
             message = refusal(error.status_code, said, self.url, what)
             raise RequestRefusedError(message, error.status_code, error.body) from None
         except AnswerProblem as problem:
-            raise ToolError(self._odd(str(problem), what)) from None
+            raise RequestFailedError(self._odd(str(problem), what)) from None
         except httpx.HTTPError as error:
-            raise ToolError(self._redact(network_problem(error, self.url, what))) from None
+            said = self._redact(network_problem(error, self.url, what))
+            raise RequestFailedError(said) from None
         except httpx.InvalidURL:
-            raise ToolError(f"{server} has no valid address ({what})") from None
+            raise RequestFailedError(f"{server} has no valid address ({what})") from None
         except Exception as error:
             if not comes_of_parsing(error.__traceback__):
                 raise
-            raise ToolError(self._odd("sent an answer that the SDK can't parse", what)) from None
+            raise RequestFailedError(
+                self._odd("sent an answer that the SDK can't parse", what)
+            ) from None
 
     def _odd(self, problem: str, what: str) -> str:
         advice = (

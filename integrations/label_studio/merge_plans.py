@@ -118,8 +118,10 @@ def last_save(annotation: Annotation, names: Mapping[int, str]) -> str:
         annotation: as sent by the server.
         names: names of accounts; see `account_names`.
     """
-    when = datetime.fromisoformat(saved_at(annotation)).astimezone(UTC)
     who = saved_by(annotation, names) or "an unknown account"
+    if not (saved := saved_at(annotation)):
+        return f"saved by {who}"
+    when = datetime.fromisoformat(saved).astimezone(UTC)
     return f"saved by {who} on {when:%Y-%m-%d at %H:%M} UTC"
 
 

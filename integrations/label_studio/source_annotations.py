@@ -26,6 +26,7 @@ from .connection import Connection, project_number
 from .drafts.draft_tasks import read_account, unsaved
 from .merge_plans import Planner, last_save
 from .projects import OddTask, account_names, export_tasks, read_source_config
+from .request_errors import RequestFailedError, RequestRefusedError
 from .results import Result
 from .task_images import images_of, task_of
 
@@ -94,17 +95,23 @@ def restore_source(
         options: how the project is read.
 
     Returns:
-        Tool id -> why it was not restored.
+        Tool id -> why it was not restored, which may be a failed request.
     """
     if not replaced:
         return {}
     source = _Source(connection, project_number(project), {}, options)
     left: dict[str, str] = {}
+    lost = ""
     # Images of a task were written on top of each other, so they are undone in reverse order.
     for item, version in sorted(replaced, key=lambda one: _written_at(one[1]), reverse=True):
-        if not source.has_task(item.tool_id):
-            left[item.tool_id] = "its task was deleted"
-        elif reason := source.restore(item, version):
+        try:
+            reason = lost or source.restore(item, version)
+        except (RequestRefusedError, OddAnswerError) as error:
+            reason = str(error)
+        except RequestFailedError as error:
+            # The caller has to know which images are restored, and the rest would wait as long.
+            reason = lost = str(error)
+        if reason:
             left[item.tool_id] = reason
     return left
 
@@ -175,6 +182,7 @@ class _Source:
                 "result": results_of(before) if before else None,
                 "written": digest(found.results),
                 "unstarred": before is not None and found.star is False,
+                "others": [a["id"] for a in annotations],
             }
             keep(Replaced(task, content))
             # Planning and saving take time, so this is checked last, right before the write.
@@ -224,6 +232,8 @@ class _Source:
     def restore(self, item: Replaced, version: str | None) -> str:
         """Restore a task to its state before a merge, or return why not."""
         content, task = item.content, item.tool_id
+        if not self.has_task(task):
+            return "its task was deleted"
         created = content["annotation"] is None
         drafts = self.drafts(task)
         annotations = self._annotations(task)
@@ -236,6 +246,8 @@ class _Source:
             id = next((int(a["id"]) for a in wrote), 0)
         found = next((a for a in annotations if int(a["id"]) == id), None)
         if found is None:
+            if changed := self._changed_since(content, annotations, version):
+                return f"{last_save(changed, self._names)}, after the merge"
             return "" if created else "its annotation was deleted"
         if not created and digest(results_of(found)) == digest(content["result"]):
             return ""
@@ -252,6 +264,15 @@ class _Source:
             star = True if content.get("unstarred") and no_star else None
             self._save(task, found, content["result"], star=star)
         return ""
+
+    def _changed_since(
+        self, content: Mapping[str, Any], annotations: Sequence[Annotation], version: str | None
+    ) -> Annotation | None:
+        """Return an annotation that an interrupted merge may have created, changed since."""
+        if content["annotation"] is not None or version is not None or "others" not in content:
+            return None
+        new = (a for a in annotations if a["id"] not in content["others"])
+        return next((a for a in new if a.get("completed_by") == self._account.id), None)
 
     def drafts(self, task: str) -> Sequence[Any]:
         """Return everybody's unsaved changes on a task."""

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import httpx
-
 from sparsedet.errors import PlaceGoneError, ToolError
 from sparsedet.push_modes import PlaceReviews, Progress, PushedImage, no_progress
 from sparsedet.reviews import Review, ReviewedRegion, review_seconds
@@ -13,13 +11,14 @@ from sparsedet.tool import DEFAULT_OPTIONS, EVERYTHING, ToolOptions
 
 from ..annotation_choice import results_of, saved_at
 from ..class_marks import complete_classes
-from ..connection import Connection, RequestRefusedError, project_number
+from ..connection import Connection, project_number
 from ..label_config import LabelConfig, parse_config
 from ..marks import read_mark
 from ..predictions import StoredPrediction, read_predictions
 from ..project_records import ProjectRecord, list_projects, read_project
 from ..projects import account_names, export_touched, read_config, saved_by, task_data
 from ..regions import Oddities, is_complete, read_regions, reviewed_region
+from ..request_errors import RequestFailedError, RequestRefusedError
 from ..results import is_rectangle, result_ids, stored_id
 from ..suspicion_notes import without_suspicion
 
@@ -282,9 +281,8 @@ def read_review_project(connection: Connection, review: int) -> ProjectRecord:
     try:
         return read_project(connection, review, what)
     except RequestRefusedError as error:
-        gone = error.status == httpx.codes.NOT_FOUND and isinstance(error.body, Mapping)
         # An account outside the organization gets the same answer for every project.
-        if gone and next(list_projects(connection, what), None) is not None:
+        if error.is_not_found and next(list_projects(connection, what), None) is not None:
             raise PlaceGoneError(
                 f"review project {review} at {connection.url} was deleted; its known reviews are "
                 "kept"
@@ -307,5 +305,10 @@ def review_config(connection: Connection, review: int, options: ToolOptions) -> 
         return own
     try:
         return own.in_terms_of(read_config(connection, mark.source, options))
-    except ToolError:  # it was deleted, or its config has no boxes any more
+    except RequestFailedError as error:
+        # Under the review project's own names, boxes of renamed labels would be other classes.
+        if isinstance(error, RequestRefusedError) and error.is_not_found:
+            return own  # it was deleted
+        raise
+    except ToolError:  # its config has no boxes any more
         return own

@@ -1,0 +1,155 @@
+"""Requests that fail in the middle of reading reviews or undoing a merge, without a server."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from sparsedet.errors import ToolError
+from sparsedet.integrations.label_studio.annotation_choice import digest
+from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
+from sparsedet.integrations.label_studio.request_errors import (
+    RequestFailedError,
+    RequestRefusedError,
+)
+from sparsedet.integrations.label_studio.review_project.review_tasks import review_config
+from sparsedet.integrations.label_studio.source_annotations import restore_source
+from sparsedet.tool import Replaced, ToolOptions
+
+SOURCE, REVIEW = 3, 4
+BEFORE: list[Any] = [{"id": "a", "type": "choices", "from_name": "light", "value": {}}]
+AFTER: list[Any] = [*BEFORE, {"id": "b", "type": "choices", "from_name": "light", "value": {}}]
+
+
+def refused(status: int, body: object) -> RequestRefusedError:
+    return RequestRefusedError(f"status {status}", status, body)
+
+
+@dataclass
+class Server:
+    """Answers of a server with an annotated project and its review project."""
+
+    labels: list[str] = field(default_factory=lambda: ["cat"])
+    annotations: dict[int, list[Any]] = field(default_factory=dict)
+    """Results by task; its annotation has the same id."""
+    failing: dict[str, Exception] = field(default_factory=dict)
+    """Path -> error."""
+    url: str = "http://labels.example"
+    account: tuple[int, str] = (1, "ann@example.com")
+
+    def get_json(self, path: str, params: Mapping[str, Any], what: str) -> Any:
+        self._fail(path)
+        if path == f"api/projects/{SOURCE}/":
+            return {"id": SOURCE, "label_config": labelling_config(self.labels)}
+        if path == f"api/projects/{REVIEW}/":
+            mark = f"[sparsedet review of project {SOURCE}: control=label]"
+            config = labelling_config(["cat", "kitten"])
+            return {"id": REVIEW, "label_config": config, "description": mark}
+        if path == "api/users/":
+            return [{"id": 1, "email": "ann@example.com"}]
+        if path.endswith("/export"):
+            return [{"id": id, "data": {"image": "x"}} for id in self.annotations]
+        if path.endswith("/drafts"):
+            return []
+        task = int(path.split("/")[2])
+        result = self.annotations[task]
+        return [] if result is None else [{"id": task, "result": result, "completed_by": 1}]
+
+    get_object = get_objects = get_json
+
+    def patch_json(self, path: str, body: Mapping[str, Any], what: str) -> Any:
+        self._fail(path)
+        task = int(path.split("/")[2])
+        self.annotations[task] = body["result"]
+        return {"id": task, "result": body["result"]}
+
+    def delete(self, path: str, what: str) -> None:
+        self._fail(path)
+        self.annotations[int(path.split("/")[2])] = cast(Any, None)
+
+    def _fail(self, path: str) -> None:
+        if path in self.failing:
+            raise self.failing[path]
+
+    def restore(self, *replaced: Replaced, version: str | None = None) -> Mapping[str, str]:
+        pairs = [(one, version) for one in replaced]
+        left: Mapping[str, str] = restore_source(cast(Connection, self), str(SOURCE), pairs)
+        return left
+
+
+def replaced(task: int, before: list[Any] | None = BEFORE) -> Replaced:
+    content = {
+        "annotation": None if before is None else task,
+        "result": before,
+        "written": digest(AFTER),
+        "others": [] if before is None else [task],
+    }
+    return Replaced(str(task), content)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RequestFailedError("did not answer in time"),
+        refused(500, {"detail": "oops"}),
+        refused(403, {"detail": "no"}),
+        refused(404, "<html>a proxy</html>"),
+    ],
+)
+def test_reviews_are_not_read_under_other_names_after_a_failed_request(error: Exception) -> None:
+    server = Server()
+    options = ToolOptions(rename={"kitten": "cat"})
+    found = review_config(cast(Connection, server), REVIEW, options)
+    assert found.texts["kitten"] == "cat"
+    server.failing[f"api/projects/{SOURCE}/"] = error
+    with pytest.raises(RequestFailedError):
+        review_config(cast(Connection, server), REVIEW, options)
+
+
+def test_reviews_of_a_deleted_project_are_read_under_their_own_names() -> None:
+    server = Server(failing={f"api/projects/{SOURCE}/": refused(404, {"detail": "Not found."})})
+    found = review_config(cast(Connection, server), REVIEW, ToolOptions())
+    assert found.texts["kitten"] == "kitten"
+    # So are those of a project that has no boxes any more.
+    found = review_config(cast(Connection, Server(labels=[])), REVIEW, ToolOptions())
+    assert found.texts["kitten"] == "kitten"
+
+
+def test_an_undo_reports_what_was_restored_before_the_server_was_lost() -> None:
+    server = Server(annotations={7: AFTER, 8: AFTER, 9: AFTER})
+    server.failing["api/annotations/8/"] = RequestFailedError("did not answer in time")
+    left = server.restore(*map(replaced, (7, 8, 9)))
+    assert left == dict.fromkeys(("8", "9"), "did not answer in time")
+    assert server.annotations == {7: BEFORE, 8: AFTER, 9: AFTER}
+    server.failing.clear()
+    assert not server.restore(*map(replaced, (8, 9)))
+    assert server.annotations == dict.fromkeys((7, 8, 9), BEFORE)
+
+
+def test_an_undo_goes_past_an_image_that_the_server_refuses() -> None:
+    server = Server(annotations={7: AFTER, 8: AFTER})
+    server.failing["api/annotations/7/"] = refused(404, {"detail": "Not found."})
+    assert server.restore(replaced(7), replaced(8)) == {"7": "status 404"}
+    assert server.annotations == {7: AFTER, 8: BEFORE}
+
+
+def test_nothing_is_restored_if_the_project_cannot_be_read() -> None:
+    server = Server(annotations={7: AFTER})
+    server.failing[f"api/projects/{SOURCE}/export"] = RequestFailedError("did not answer in time")
+    with pytest.raises(ToolError, match="did not answer in time"):
+        server.restore(replaced(7))
+
+
+@pytest.mark.parametrize(
+    ("now", "left"),
+    [(AFTER, False), (None, False), ([*AFTER, *BEFORE], True)],
+)
+def test_an_annotation_of_a_killed_merge_stays_if_somebody_changed_it(
+    now: list[Any] | None, left: bool
+) -> None:
+    server = Server(annotations={7: cast(Any, now)})
+    reasons = server.restore(replaced(7, None))
+    assert bool(reasons) is left
+    assert server.annotations[7] == (now if left else None)

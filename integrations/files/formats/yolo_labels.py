@@ -22,8 +22,8 @@ Polygon = Sequence[float]
 YoloBox = tuple[int, XYXY]
 """Class index and XYXY box in absolute pixels."""
 
-_ROUNDING = 1e-4
-"""Tolerance of coordinates outside of 0 to 1."""
+_BEYOND = 0.01
+"""How far coordinates may be outside of 0 to 1, as in Ultralytics; boxes are clipped later."""
 
 _BOX_COLUMNS = 5
 _POLYGON_COLUMNS = 7
@@ -90,17 +90,19 @@ def parse_label(
             f"numbered from {min(names)} to {max(names)}",
         )
     for text, value in zip(columns[1:], values[1:], strict=True):
-        if not -_ROUNDING <= value <= 1 + _ROUNDING:
+        if not -_BEYOND <= value <= 1 + _BEYOND:
             raise AnnotationError(
                 f"{where}: coordinate {text} is not between 0 and 1; are these pixels?"
             )
     if count == _BOX_COLUMNS:
         return YoloLabel(index, _box(values[1:], size), None)
     width, height = size
-    xs = [min(max(x, 0.0), 1.0) * width for x in values[1::2]]
-    ys = [min(max(y, 0.0), 1.0) * height for y in values[2::2]]
-    polygon = [round(v, DECIMALS) for point in zip(xs, ys, strict=True) for v in point]
+    xs, ys = [x * width for x in values[1::2]], [y * height for y in values[2::2]]
     box = (min(xs), min(ys), max(xs), max(ys))
+    points = (
+        (min(max(x, 0.0), width), min(max(y, 0.0), height)) for x, y in zip(xs, ys, strict=True)
+    )
+    polygon = [round(value, DECIMALS) for point in points for value in point]
     return YoloLabel(index, box, None if is_rectangle(polygon) else polygon)
 
 

@@ -159,6 +159,30 @@ def test_rounding_errors_are_accepted(tmp_path: Path, caplog: pytest.LogCaptureF
 
 
 @pytest.mark.parametrize(
+    ("line", "box", "noted"),
+    [
+        ("0 0.5 0.5 1.0002 1", (0, 0, 120, 80), False),
+        ("0 -0.0003 0.5 0.1 0.2", (0, 32, 5.964, 48), True),
+        ("0 0.5 0.5 1.009 0.2", (0, 32, 120, 48), True),
+        ("0 0.1 0.1 1.0001 0.1 1.0001 0.5", (12, 8, 120, 40), False),
+        ("0 -0.0003 0.1 1.009 0.1 1.009 0.5", (0, 8, 120, 40), True),
+        ("0 -0.009 0.1 1.009 0.1 1.009 0.5 -0.009 0.5", (0, 8, 120, 40), True),
+    ],
+)
+def test_what_reaches_over_the_edge_is_clipped(
+    line: str, box: tuple[float, ...], noted: bool, tmp_path: Path
+) -> None:
+    dataset_folder(tmp_path, NAMES, ["images/a.jpg"], [])
+    write(tmp_path, "labels/a.txt", line)
+    faults = Faults(tmp_path)
+    (read,) = read_dataset(tmp_path, faults=faults).dataset.boxes
+    assert read.xyxy == pytest.approx(box)
+    assert [fault.kind.name for fault in faults.found] == ["box-over-edge"] * noted
+    for polygon in read.extra.get("segmentation", []):
+        assert (min(polygon[::2]), max(polygon[::2])) == (box[0], box[2])
+
+
+@pytest.mark.parametrize(
     ("lines", "message"),
     [
         (DOG + "\n2 0.5 0.5 0.1 0.1", r"a\.txt:3: class 2 is not one of the 2 classes"),
@@ -170,7 +194,8 @@ def test_rounding_errors_are_accepted(tmp_path: Path, caplog: pytest.LogCaptureF
         ("0 0.5 0.5 0.1 0.1 0.9", r"a\.txt:1: 6 columns"),
         ("0 0.5 0.5 0.1 0.1 0.9 0.9 1", r"a\.txt:1: 8 columns"),
         ("0 54 32 12 16", r"a\.txt:1: coordinate 54 is not between 0 and 1; are these pixels"),
-        ("0 0.5 -0.01 0.1 0.1", "coordinate -0.01 is not between"),
+        ("0 0.5 -0.0101 0.1 0.1", "coordinate -0.0101 is not between"),
+        ("0 0.1 0.1 1.02 0.1 0.2 0.3", "coordinate 1.02 is not between"),
         ("0 0.5 0.5 0 0.1", "the box has no area"),
     ],
 )

@@ -1,7 +1,8 @@
 """Export a trained detector to ONNX or TorchScript, with torch's own exporters."""
 
+import mmap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, get_args
@@ -23,6 +24,8 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 CARD = "sparsedet.json"
 """Name of the model card within an exported file."""
 
+_TITLE = b"# Model card: "
+"""Start of a card's own file."""
 _OPSET = 17
 _INPUT, _OUTPUTS = "images", ("boxes", "scores", "classes")
 
@@ -39,12 +42,15 @@ def export_run(run: RunFolder, target: Path, format: Format) -> Path:
         The card's file.
 
     Raises:
-        ExportError: when a required package is not installed, the model is not supported, or the
-            file is the run's own model.
+        ExportError: when a required package is not installed, the model is not supported, or
+            something else than an older export is in the way.
         RunError: when the training has not finished.
     """
     if target.resolve() == run.model.resolve():
         raise ExportError(f"{target}: is the run's own model; choose another file")
+    described = target.with_suffix(".card.md")
+    _check_replaceable(target, "model exported by sparsedet", _holds_card)
+    _check_replaceable(described, "model card", lambda data: data[: len(_TITLE)] == _TITLE)
     config = read_config(run.config).with_values({"MODEL.DEVICE": "cpu"})
     card = ModelCard.of_run(run, config)
     model = traceable(config, run.finished_model())
@@ -58,7 +64,6 @@ def export_run(run: RunFolder, target: Path, format: Format) -> Path:
             # no-untyped-call: torch.jit has no annotations.
             traced = torch.jit.trace(model, example, check_trace=False)  # type: ignore[no-untyped-call]
             torch.jit.save(traced, str(temporary), _extra_files={CARD: card.to_json()})
-    described = target.with_suffix(".card.md")
     write_text(described, card.to_markdown(target.stem))
     return described
 
@@ -71,6 +76,27 @@ def traceable(config: TrainingConfig, weights: Path) -> TraceableDetector:
     model: nn.Module = build_model(config.node)
     load_weights(model, weights)
     return TraceableDetector(model.eval()).eval()
+
+
+def _check_replaceable(path: Path, what: str, is_one: Callable[[mmap.mmap], bool]) -> None:
+    """Refuse to overwrite anything but an older file of the same kind."""
+    if path.is_dir():
+        raise ExportError(f"{path}: is a folder; pass a file with -o")
+    if not path.exists():
+        return
+    # An empty file can't be mapped.
+    if path.stat().st_size:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            if is_one(data):
+                return
+    raise ExportError(
+        f"{path}: already exists and is not a {what}; not overwritten, choose another file with -o"
+    )
+
+
+def _holds_card(data: mmap.mmap) -> bool:
+    """Whether a file has a card: as an entry of TorchScript's archive, or metadata of ONNX."""
+    return data.rfind(CARD.encode()) >= 0
 
 
 def _example_size(config: TrainingConfig) -> tuple[int, int]:

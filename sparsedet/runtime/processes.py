@@ -4,6 +4,7 @@ Every process holds the whole model and a share of each batch. Without the launc
 single process: it is the first, and its sums are the totals.
 """
 
+import copyreg
 import inspect
 import logging
 import os
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import torch
@@ -31,6 +33,14 @@ as soon as one has ended."""
 _LOST = ("Connection closed", "Connection reset", "Broken pipe", "Timed out")
 
 Value = TypeVar("Value")
+
+
+def _read_only(content: dict[Any, Any]) -> MappingProxyType[Any, Any]:
+    return MappingProxyType(content)
+
+
+# Datasets, which processes send each other, have such mappings; Python itself pickles none.
+copyreg.pickle(MappingProxyType, lambda mapping: (_read_only, (dict(mapping),)))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Two processes are equivalent to one: same losses, same mined boxes, same metrics."""
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from sparsedet.annotations import Box, Category, Dataset, Image
+from sparsedet.annotations.coco import to_coco
 from sparsedet.atomic_io import read_json
 from sparsedet.errors import TrainingError
 from sparsedet.runtime import processes
@@ -131,6 +134,16 @@ def test_more_processes_than_gpus_end_all_of_them_at_once(
         processes.process_group("cuda"),
     ):
         pass
+
+
+def test_a_dataset_of_any_format_can_be_sent_to_other_processes() -> None:
+    """COCO files give every entry its own keys, other formats none."""
+    dataset = Dataset(
+        (Image(1, "1.jpg", 40, 30),), (Box(1, 1, 1, (1.0, 2.0, 3.0, 4.0)),), (Category(1, "cell"),)
+    )
+    received = pickle.loads(pickle.dumps([dataset, True]))  # noqa: S301 - our own
+    assert received == [dataset, True]
+    assert to_coco(received[0]) == to_coco(dataset)
 
 
 def test_one_process_writes_the_numbers(together: Path) -> None:

@@ -95,7 +95,10 @@ class FileReviewMode:
 
     def review_state(self, review_project: str) -> str:
         """Return a state that changes with reviewed files; see `review_files.written_state`."""
-        return written_state(resolve_below(self.root, review_project))
+        review = resolve_below(self.root, review_project)
+        if not review.is_dir():
+            raise missing_place(review)
+        return written_state(review)
 
     def on_offer(self, review_project: str, pushed: Sequence[PushedImage]) -> OnOffer:
         """Return what is up for review in each model version's `to_review.json`."""

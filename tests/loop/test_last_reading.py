@@ -62,6 +62,17 @@ def test_a_review_that_was_taken_back_is_news(project: SmallProject) -> None:
     assert is_newer(project)
 
 
+def test_a_missing_folder_does_not_mean_that_nobody_reviewed(project: SmallProject) -> None:
+    project.collect()
+    review = project.folder / project.review_project
+    review.rename(review.with_name("away"))
+    checked = project.command("status", project.workspace.root, "--check")
+    assert checked.status == 0
+    assert "not checked for newer reviews" in checked.err
+    assert f"{review.name}: the folder was deleted" in checked.err
+    assert "nobody has reviewed since" not in checked.err
+
+
 @pytest.mark.label_studio
 def test_label_studio_is_asked_and_its_tasks_are_known(
     label_studio: LocalServer, tmp_path: Path

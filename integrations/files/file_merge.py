@@ -88,12 +88,12 @@ def restore_annotations(
                 if contents:
                     files.put_back(contents)
                 break
-            except OvertakenError:
-                if not left:
-                    raise
-                files = project.read()
-            except ToolError as error:
-                part |= dict.fromkeys(contents, str(error))
+            except (OvertakenError, ToolError, OSError) as error:
+                if left and isinstance(error, OvertakenError):
+                    files = project.read()
+                    continue
+                # The caller has to know which images are restored, also if others can't be.
+                part |= dict.fromkeys(contents, _said(error))
                 break
         reasons |= {image: reason for image, reason in part.items() if reason}
     return reasons
@@ -168,6 +168,13 @@ def _why_not(
         saved = _saved(files, tool_id)
         return f"its annotations in {files.file_of(tool_id)} changed since the merge ({saved})"
     return ""
+
+
+def _said(error: Exception) -> str:
+    """Return an error as the reason for an image that was not restored."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _saved(files: AnnotationFiles, tool_id: str) -> str:

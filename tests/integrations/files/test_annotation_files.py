@@ -9,6 +9,7 @@ import pytest
 
 from sparsedet.errors import AnnotationError, SparseDetError, ToolError
 from sparsedet.formats import read_dataset
+from sparsedet.integrations.files import label_files
 from sparsedet.reviews import NOTHING_WRITTEN, changes
 from sparsedet.tool import Replaced
 from tests.integrations.files.annotation_project import (
@@ -162,6 +163,23 @@ def test_a_merge_that_was_killed_before_it_recorded_can_be_undone(judged: Projec
     files = {name for name in after if after[name] != before.get(name)}
     assert files == {str(judged.labels(NIGHT).relative_to(judged.folder))}
     assert judged.memory.restore().keys() == {NIGHT}
+
+
+def test_an_undo_restores_what_it_can(judged: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged.memory.merge()
+    real = label_files.replace_unchanged
+
+    def refuse(path: Path, digest: str, data: bytes) -> None:
+        if path == judged.labels(DAY):
+            raise PermissionError(13, "Permission denied", str(path))
+        real(path, digest, data)
+
+    monkeypatch.setattr(label_files, "replace_unchanged", refuse)
+    left = judged.memory.restore()
+    assert list(left) == [DAY]
+    assert "Permission denied" in left[DAY]
+    monkeypatch.undo()
+    assert judged.memory.restore() == {}
 
 
 @pytest.mark.parametrize("always", [False, True])

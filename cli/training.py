@@ -8,7 +8,7 @@ from sparsedet.atomic_io import write_json
 from sparsedet.config.auto import config_to_resume, config_to_start
 from sparsedet.config.published import read_published
 from sparsedet.config.training_config import DEFAULT, TrainingConfig, load_config, read_config
-from sparsedet.errors import ConfigError, RunError
+from sparsedet.errors import AnnotationError, ConfigError, RunError
 from sparsedet.loop.data_sources import (
     FOR_EVALUATION,
     FOR_TRAINING,
@@ -201,8 +201,12 @@ def _read_validation(request: TrainRequest) -> Data | None:
     splits = splits_of(request.train, request.images)
     if not {"train", "val"} <= {*splits}:
         return None
+    data = read_data(request.train, images, request.data_root, replace(reading, split="val"))
+    if data.dataset.table.iscrowd.all():
+        say(f"{request.train}: not evaluated, as its split val has no annotations (--val DATA)")
+        return None
     say(f"{request.train}: evaluating on its split val (--val chooses other data)")
-    return read_data(request.train, images, request.data_root, replace(reading, split="val"))
+    return data
 
 
 def _validation_data(data: Data, training: Dataset) -> ValidationData:
@@ -210,9 +214,16 @@ def _validation_data(data: Data, training: Dataset) -> ValidationData:
 
     Raises:
         RunError: if it has none of them.
+        AnnotationError: if it has no annotations of them.
     """
     names = [category.name for category in training.categories]
     dataset, _ = with_common_classes(names, data.with_classes(names), str(data.source))
+    if dataset.table.iscrowd.all():
+        # Otherwise, that would be an error after hours of training.
+        raise AnnotationError(
+            f"{data.source}: no annotations of the trained classes to evaluate on; pass other data "
+            "with --val"
+        )
     return ValidationData(dataset, data.images)
 
 

@@ -65,6 +65,18 @@ def test_train_takes_train_and_is_measured_on_val(data: Path, trained: tuple[Pat
     assert f"{data}: evaluating on its split val (--val chooses other data)" in result.err
 
 
+def test_a_split_val_without_annotations_is_not_measured_on(data: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "set"
+    shutil.copytree(data, bare)
+    file = bare / "valid" / "_annotations.coco.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "annotations": []}))
+    # Nothing is trained: what is wrong with the method comes up later.
+    words: Words = ["train", "--train", bare, "-o", tmp_path / "run", "--method", "magic"]
+    result = sparsedet_here(*words)
+    assert f"{bare}: not evaluated, as its split val has no annotations" in result.err
+    assert "unknown method 'magic'" in result.err
+
+
 @pytest.mark.parametrize(
     ("asked", "images"),
     [

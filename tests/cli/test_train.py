@@ -251,6 +251,14 @@ def test_foreign_classes_to_measure_on_are_refused_at_once(data: Path, tmp_path:
     assert not (tmp_path / "run").exists()
 
 
+def test_nothing_to_measure_on_is_refused_at_once(data: Path, tmp_path: Path) -> None:
+    write_coco(make_scenes(8, data / "images", seed=1).with_boxes([]), tmp_path / "val.json")
+    given = (tmp_path / "val.json", "--images", data / "images")
+    error = sparsedet_here(*arguments(data, tmp_path / "run"), "--val", *given).error()
+    assert "val.json: no annotations of the trained classes to evaluate on" in error
+    assert not (tmp_path / "run").exists()
+
+
 def test_resuming_what_is_not_there_starts_nothing(data: Path, tmp_path: Path) -> None:
     result = sparsedet_here(*arguments(data, tmp_path / "typo", "--resume"))
     assert "no run to resume" in result.error()

@@ -16,6 +16,8 @@ from sparsedet.reading import read_json as read_json  # most modules that write 
 
 _LONGEST_NAME = 230
 """Bytes; file systems allow 255, and temporary names are longer."""
+_HALF_WRITTEN = ".*.tmp"
+"""Pattern of the names that `_temporary` returns."""
 
 
 @contextmanager
@@ -53,13 +55,15 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder next to `target`, which becomes `target` if the block succeeds.
 
     Nothing is ever overwritten: a `target` with exactly the same files is kept, and any other
-    content is an error.
+    content is an error. An empty `target` is filled, the entries in the order in which they were
+    written: it may be the current folder of a shell, or have permissions of its own.
 
     Raises:
         SparseDetError: when `target` exists with other content, or can't be created.
     """
     target = target.resolve()
-    temporary = _temporary(target)
+    # The parent of a mounted folder is on another disk, and is often read-only.
+    temporary = _temporary(target / target.name if target.is_mount() else target)
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
@@ -67,10 +71,15 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         raise SparseDetError(f"{target}: can't be created ({error.strerror})") from error
     try:
         yield temporary
-        if not target.exists() or _is_empty_folder(target):
+        if not target.exists():
             sync_folder(temporary)
             temporary.replace(target)
             sync_folder(target.parent)
+        elif is_empty_folder(target):
+            for entry in sorted(temporary.iterdir(), key=lambda path: path.stat().st_mtime_ns):
+                # Unlike a rename, this also works across disks.
+                shutil.move(entry, target / entry.name)
+            sync_folder(target)
         elif not _same_content(temporary, target):
             raise SparseDetError(
                 f"{target}: exists already with other content; choose another folder, or "
@@ -125,9 +134,14 @@ def write_json(target: Path, value: Any, *, indent: int | None = None) -> None:
     write_bytes(target, data + b"\n")
 
 
+def is_empty_folder(path: Path) -> bool:
+    """Return whether there is a folder without content; unfinished files don't count."""
+    return path.is_dir() and all(entry.match(_HALF_WRITTEN) for entry in path.iterdir())
+
+
 def remove_half_written(folder: Path) -> None:
     """Remove unfinished files of killed processes below `folder`; nobody may be writing there."""
-    for path in folder.rglob(".*.tmp"):
+    for path in folder.rglob(_HALF_WRITTEN):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
@@ -157,15 +171,12 @@ def _temporary(target: Path) -> Path:
     return target.with_name(f".{name}.{os.getpid()}.tmp")
 
 
-def _is_empty_folder(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
-
-
-def _same_content(one: Path, other: Path) -> bool:
-    names = _files_below(one)
-    return names == _files_below(other) and all(
-        filecmp.cmp(one / name, other / name, shallow=False) for name in names
-    )
+def _same_content(temporary: Path, target: Path) -> bool:
+    names = _files_below(temporary)
+    # The temporary folder may be in the other one.
+    return names == {
+        name for name in _files_below(target) if temporary not in (target / name).parents
+    } and all(filecmp.cmp(temporary / name, target / name, shallow=False) for name in names)
 
 
 def _files_below(folder: Path) -> set[Path]:

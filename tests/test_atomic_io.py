@@ -55,6 +55,41 @@ def test_folder_appears_when_complete(exists: bool, tmp_path: Path) -> None:
     assert list(target.parent.iterdir()) == [target]
 
 
+@pytest.mark.parametrize("is_mounted", [False, True])
+def test_an_empty_folder_is_filled_and_stays_the_same(
+    is_mounted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the current folder of a shell; a mounted one can't be replaced."""
+    target = tmp_path / "out"
+    target.mkdir(mode=0o700)
+    monkeypatch.setattr(Path, "is_mount", lambda path: is_mounted and path == target)
+    before = target.stat()
+    monkeypatch.chdir(target)
+    if is_mounted:
+        (target / ".out.1.tmp").mkdir()  # left by a process that was killed
+    with atomic_folder(Path()) as folder:
+        assert is_mounted == (target in folder.parents)
+        (folder / "sub").mkdir()
+        write_text(folder / "sub" / "a.txt", "a")
+        write_text(folder / "b.txt", "b")
+    after = target.stat()
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    remove_half_written(target)
+    _check_entries(Path(), "b.txt", "sub")
+    assert list(tmp_path.iterdir()) == [target]
+    # The same content once more is kept, and other content is refused.
+    with atomic_folder(Path()) as folder:
+        write_text(folder / "sub" / "a.txt", "a")
+        write_text(folder / "b.txt", "b")
+    with pytest.raises(SparseDetError, match="out: exists already with other content"):
+        _make_folder(Path(), "c.txt")
+    _check_entries(Path(), "b.txt", "sub")
+
+
+def _check_entries(folder: Path, *names: str) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == [*names]
+
+
 def test_failure_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         _make_folder(tmp_path / "out", "a.txt", crash=True)

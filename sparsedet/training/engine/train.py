@@ -13,7 +13,12 @@ import torch
 from sparsedet import __version__
 from sparsedet.annotations import Box, Dataset, check_images, read_coco, write_coco
 from sparsedet.annotations.coco import to_coco
-from sparsedet.atomic_io import atomic_folder, remove_half_written, write_text
+from sparsedet.atomic_io import (
+    atomic_folder,
+    is_empty_folder,
+    remove_half_written,
+    write_text,
+)
 from sparsedet.config.training_config import TrainingConfig, read_config
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.modeling import checkpoint
@@ -41,7 +46,7 @@ def check_empty(run: RunFolder) -> None:
     Raises:
         RunError: when the folder is not empty.
     """
-    if run.root.is_file() or (run.root.exists() and any(run.root.iterdir())):
+    if run.root.exists() and not is_empty_folder(run.root):
         hint = "--resume continues it; or choose" if run.info_file.exists() else "choose"
         raise RunError(f"{run.root}: the output folder is not empty; {hint} another with -o")
 

@@ -5,14 +5,16 @@ Roboflow, or `annotations/instances_train2017.json` with the images in `train201
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from sparsedet.formats import SPLIT_NAMES, canonical_split
 from sparsedet.loop.workspace import Workspace, enclosing
 from sparsedet.mining.detection_file import IMAGES_SUFFIX
 
+from .alike_names import AlikeFiles, note_alike
 from .image_folders import normal
 from .other_tools.file_kinds import json_kind
 
@@ -69,10 +71,11 @@ def find_images(file: Path, names: Sequence[str]) -> Path | None:
     sample = names[::step]
     best, most = None, 0
     candidates = [folder for folder in _image_folders(file) if folder.is_dir()]
-    # Exact names first, then those that match only at the end.
-    for shortened in (False, True):
+    # Exact names first, then those that match only at the end, or in other capitals.
+    for is_held in (_is_file, _is_held, _is_held_alike):
         for folder in candidates:
-            held = sum(_is_held(name, folder, shortened) for name in sample)
+            files = AlikeFiles(folder)
+            held = sum(is_held(folder, name, files) for name in sample)
             if held > most:
                 best, most = folder, held
         if most:
@@ -88,23 +91,28 @@ def names_in(folder: Path, names: Sequence[str]) -> Mapping[str, str]:
     """Return names of files in a folder by their names in annotations.
 
     Leading folders of a name may be wrong: `images/` if that is the folder itself, or those of
-    another machine. A name that matches no file or several ones is left out.
+    another machine. Case and Unicode form may differ, too. A name that matches no file or several
+    ones is left out.
     """
-    found: dict[str, str] = {}
-    others = []
-    for name in names:
-        if _is_file(folder, name):
-            found[name] = name
-        else:
-            others.append(name)
+    found = {name: name for name in names if _is_file(folder, name)}
+    _add(found, names, lambda name: next((e for e in _ends(name) if _is_file(folder, e)), None))
+    known = len(found)
+    files = AlikeFiles(folder)
+    _add(found, names, lambda name: None if _is_rooted(name) else files.find(name))
+    _add(found, names, lambda name: _found_alike(files, name))
+    note_alike(folder, dict(islice(found.items(), known, None)))
+    return found
+
+
+def _add(found: dict[str, str], names: Sequence[str], find: Callable[[str], str | None]) -> None:
+    """Add the files that exactly one of the names without a file leads to."""
     taken = set(found.values())
     owners: dict[str, list[str]] = {}
-    for name in others:
-        end = next((end for end in _ends(name) if _is_file(folder, end)), None)
-        if end is not None and end not in taken:
-            owners.setdefault(end, []).append(name)
-    found.update({same[0]: end for end, same in owners.items() if len(same) == 1})
-    return found
+    for name in dict.fromkeys(names):
+        file = None if name in found else find(name)
+        if file is not None and file not in taken:
+            owners.setdefault(file, []).append(name)
+    found.update({same[0]: file for file, same in owners.items() if len(same) == 1})
 
 
 def _split_files(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -168,13 +176,20 @@ def _image_folders(file: Path) -> Iterator[Path]:
         yield base
 
 
-def _is_held(name: str, folder: Path, shortened: bool) -> bool:
-    if not shortened:
-        return _is_file(folder, name)
+def _is_held(folder: Path, name: str, files: AlikeFiles) -> bool:
     return any(_is_file(folder, end) for end in _ends(name))
 
 
-def _is_file(folder: Path, name: str) -> bool:
+def _is_held_alike(folder: Path, name: str, files: AlikeFiles) -> bool:
+    return _found_alike(files, name) is not None
+
+
+def _found_alike(files: AlikeFiles, name: str) -> str | None:
+    whole = () if _is_rooted(name) else (name,)
+    return next((file for end in (*whole, *_ends(name)) if (file := files.find(end))), None)
+
+
+def _is_file(folder: Path, name: str, files: AlikeFiles | None = None) -> bool:
     if ".." in PurePosixPath(name).parts or _is_rooted(name):
         return False
     try:

@@ -24,6 +24,7 @@ from sparsedet.formats import Loaded
 from sparsedet.push_modes import Progress, no_progress
 from sparsedet.reading import read_bytes
 
+from .alike_names import alike, note_alike
 from .conversion import (
     Clipper,
     LabelledBox,
@@ -260,11 +261,14 @@ class _Reader:
         self._faults = faults
         self._clipper = Clipper(voc.root, faults)
         self._from_zero: list[str] = []
+        self._alike: dict[str, str] = {}
 
     def image(self, xml: str, path: Path, sizes: Mapping[str, tuple[int, int]]) -> LabelledImage:
         """Read a file; `sizes` are those of images by name."""
         root = parse_xml(read_bytes(path, "XML file"), path)
         name = self._voc.image_of(xml, root.findtext("filename") or "")
+        if stem(name) != stem(xml) and alike(stem(name)) == alike(stem(xml)):
+            self._alike[xml] = name
         if name not in sizes and self._voc.images is not None:
             raise FaultyEntryError(IMAGE_UNREADABLE, f"{path}: {name} can't be read")
         if not is_text(name):
@@ -306,8 +310,9 @@ class _Reader:
         self._faults.note(SIZE_OFF, path.name, message)
 
     def warn(self) -> None:
-        """Log warnings about clipped boxes, and files that seem to count from 0."""
+        """Log warnings about clipped boxes, names, and files that seem to count from 0."""
         self._clipper.warn()
+        note_alike(self._voc.images or self._voc.root, self._alike)
         if self._from_zero:
             logger.warning(
                 "%s: %d boxes start at 0 (first: %s); Pascal VOC counts pixels from 1, so files "

@@ -1,7 +1,7 @@
 """The layout of a Pascal VOC folder, and the image of each xml file."""
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -18,6 +18,7 @@ from sparsedet.errors import AnnotationError
 from sparsedet.formats import SPLIT_NAMES, canonical_split, match_split
 from sparsedet.reading import read_text
 
+from .alike_names import alike, only
 from .image_folders import list_files, stem
 
 ANNOTATIONS = "Annotations"
@@ -72,6 +73,24 @@ class VocFolder:
     def _known(self) -> frozenset[str]:
         return frozenset(self.image_files)
 
+    @cached_property
+    def _without_own(self) -> Sequence[str]:
+        """Images without an xml file of their name."""
+        taken = {stem(name) for name in self.xml_files}
+        return [name for name in self.image_files if stem(name) not in taken]
+
+    @cached_property
+    def _alike(self) -> Mapping[str, str]:
+        """These images, by names that they are alike to."""
+        return only(self._without_own)
+
+    @cached_property
+    def _alike_stems(self) -> Mapping[str, Sequence[str]]:
+        found: dict[str, list[str]] = {}
+        for name in self._without_own:
+            found.setdefault(alike(stem(name)), []).append(name)
+        return found
+
     def image_of(self, xml: str, filename: str) -> str:
         """Return the image of an xml file, relative to `images`.
 
@@ -97,6 +116,11 @@ class VocFolder:
         for name in (named, stem(xml)):
             if name in self._known:
                 return name
+        same = same or self._alike_stems.get(alike(stem(xml)), ())
+        if len(same) == 1:
+            return same[0]
+        if (other := self._alike.get(alike(named))) is not None:
+            return other
         where = self.annotations / xml
         if same:
             raise FaultyEntryError(
@@ -116,7 +140,11 @@ class VocFolder:
 
     def images_named(self, xml: str) -> Sequence[str]:
         """Return the images with the same name as an xml file, regardless of its content."""
-        return self._by_stem.get(stem(xml)) or self._by_base.get(PurePosixPath(xml).stem, ())
+        return (
+            self._by_stem.get(stem(xml))
+            or self._alike_stems.get(alike(stem(xml)))
+            or self._by_base.get(PurePosixPath(xml).stem, ())
+        )
 
     def xml_of(self, image: str) -> Path:
         """Return the xml file for a new annotation of an image."""
@@ -148,9 +176,9 @@ class VocFolder:
         named = {split: files[split] for split in ("train", "val", "test") if split in files}
         if not named:
             return self.folder_splits(self.image_files or self.xml_files)
-        known = {stem(name) for name in (*self.image_files, *self.xml_files)}
+        ids = _Ids(stem(name) for name in (*self.image_files, *self.xml_files))
         return {
-            split: [_id(text, known) or text for _, text in self._listed(file)]
+            split: [ids.find(text) or text for _, text in self._listed(file)]
             for split, file in named.items()
         }
 
@@ -178,8 +206,9 @@ class VocFolder:
             )
         path = self.root / IMAGE_SETS / f"{own}.txt"
         found = []
+        ids = _Ids(images)
         for number, text in self._listed(own):
-            id = _id(text, images)
+            id = ids.find(text)
             if id is None:
                 where, what = f"{path.name}:{number}", f"no image {text!r} in this folder"
                 faults.note(IMAGE_MISSING, where, f"{path}:{number}: {what}")
@@ -195,14 +224,22 @@ class VocFolder:
                 yield number, line.strip()
 
 
-def _id(text: str, known: Container[str]) -> str | None:
-    """Return the image's id in a line, which may have spaces, a suffix, and a number after it."""
-    for name in (text, text.rsplit(None, 1)[0]):
-        if name in known:
-            return name
-        if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES and stem(name) in known:
-            return stem(name)
-    return None
+class _Ids:
+    """The ids of images: file names without suffix."""
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self._known = frozenset(ids)
+        self._alike = only(self._known)
+
+    def find(self, text: str) -> str | None:
+        """Return the id in a line, which may have spaces, a suffix, and a number after it."""
+        for name in (text, text.rsplit(None, 1)[0]):
+            plain = stem(name) if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES else name
+            for id in (name, plain):
+                one = id if id in self._known else self._alike.get(alike(id))
+                if one is not None:
+                    return one
+        return None
 
 
 def find_voc(root: Path, images: Path | None = None) -> VocFolder | None:

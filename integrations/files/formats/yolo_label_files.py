@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from sparsedet.errors import AnnotationError
 
+from .alike_names import alike, only
 from .image_folders import list_files, normal, stem
 
 logger = logging.getLogger(__name__)
@@ -98,9 +99,9 @@ class _Search:
         return [name for name in found if posixpath.basename(name).lower() not in _NO_LABELS]
 
     @cached_property
-    def _known(self) -> dict[str, str]:
-        """The files by their names in lower case."""
-        return {name.casefold(): name for name in reversed(self.files)}
+    def _alike(self) -> dict[str, str]:
+        """The files by names that they are alike to."""
+        return only(self.files)
 
     @cached_property
     def _exact(self) -> frozenset[str]:
@@ -130,7 +131,7 @@ class _Search:
         found: dict[str, Path | None] = dict.fromkeys(names)
         for members in folders.values():
             for rule in self.rules():
-                own = {name: self._path(rule(name)) for name in members}
+                own = self._paths({name: rule(name) for name in members})
                 if any(own.values()):
                     found |= own
                     break
@@ -141,12 +142,12 @@ class _Search:
         same: dict[str, list[str]] = defaultdict(list)
         for file in self.files:
             if _is_labels(self.root / file):
-                same[PurePosixPath(file).stem.casefold()].append(file)
+                same[alike(PurePosixPath(file).stem)].append(file)
         found: dict[str, Path | None] = {}
         for name in names:
-            own = same.get(PurePosixPath(name).stem.casefold(), [])
+            own = same.get(alike(PurePosixPath(name).stem), [])
             # Of several, the one in the same folder: labels of `train/a.jpg` in `txt/train/a.txt`.
-            inner = [f for f in own if f.casefold().endswith(f"/{stem(name)}.txt".casefold())]
+            inner = [file for file in own if alike(file).endswith(alike(f"/{stem(name)}.txt"))]
             one = own if len(own) == 1 else inner
             found[name] = self.root / one[0] if len(one) == 1 else None
         if used := sorted({str(path.parent) for path in found.values() if path}):
@@ -168,9 +169,15 @@ class _Search:
             f"{PurePosixPath(names[0]).stem}.txt in {', '.join(places)}); {hint}"
         )
 
-    def _path(self, file: str) -> Path | None:
-        name = file if file in self._exact else self._known.get(file.casefold())
-        return None if name is None else self.root / name
+    def _paths(self, wanted: Mapping[str, str]) -> dict[str, Path | None]:
+        """Return the label files of images, where they exist under these names or alike ones."""
+        taken = self._exact.intersection(wanted.values())
+        found: dict[str, Path | None] = {}
+        for name, file in wanted.items():
+            other = self._alike.get(alike(file))
+            one = file if file in self._exact else None if other in taken else other
+            found[name] = None if one is None else self.root / one
+        return found
 
 
 def _is_labels(path: Path) -> bool:

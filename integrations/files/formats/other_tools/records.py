@@ -31,6 +31,7 @@ from sparsedet.formats import canonical_split
 from sparsedet.push_modes import Progress
 from sparsedet.reading import quoted
 
+from ..alike_names import alike
 from ..coco_layout import find_images, names_in
 from ..conversion import Clipper, LabelledBox, LabelledImage, to_dataset
 from ..image_folders import SLIGHTLY, list_files, read_sizes
@@ -142,7 +143,7 @@ def assemble(
     if not found.lists_images and folder is not None:
         bare = {
             name
-            for name in finder.images_around(read) - left_out
+            for name in finder.images_around(read) - left_out - finder.ambiguous
             if PurePosixPath(name).stem not in found.unread
         }
         sizes = read_sizes(sorted(bare), folder, progress, faults)
@@ -162,8 +163,11 @@ class _Finder:
         self._folder = folder
         names = [name for record in records for name in record.names]
         self._found = names_in(folder, names) if folder is not None else {}
+        self.ambiguous: set[str] = set()
+        """Images that a record may be of, among others."""
         self._files: list[str] | None = None
         self._by_stem: dict[str, list[str]] = defaultdict(list)
+        self._by_alike: dict[str, list[str]] = defaultdict(list)
 
     def name(self, record: Record, faults: Faults) -> str:
         """Return the file name of a record's image.
@@ -180,6 +184,7 @@ class _Finder:
         if len(same) == 1:
             return same[0]
         if same:
+            self.ambiguous.update(same)
             raise FaultyEntryError(
                 IMAGE_AMBIGUOUS, f"{record.where}: its image may be {' or '.join(same)}"
             )
@@ -203,7 +208,9 @@ class _Finder:
         if not self._by_stem:
             for name in self._all():
                 self._by_stem[PurePosixPath(name).stem].append(name)
-        same = self._by_stem.get(PurePosixPath(record.stem).name, [])
+                self._by_alike[alike(PurePosixPath(name).stem)].append(name)
+        wanted = PurePosixPath(record.stem).name
+        same = self._by_stem.get(wanted) or self._by_alike.get(alike(wanted), [])
         near = [name for name in same if f"/{name}".startswith(f"/{record.near}/")]
         return near if len(same) > 1 and record.near and near else same
 

@@ -76,6 +76,9 @@ def read_bytes(path: Path, what: str = "file", *, most: int = MOST_DATA) -> byte
                 )
             return file.read(most)
     except FileNotFoundError:
+        if path.is_symlink():
+            what = f"is a link to {path.readlink()}, which does not exist"
+            raise SparseDetError(f"{path}: {what}") from None
         raise SparseDetError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:
         # ValueError: a name with a zero byte.

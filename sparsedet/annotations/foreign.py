@@ -24,6 +24,9 @@ def foreign_format(path: Path) -> str | None:
     if path.is_file() and path.suffix.lower() in _ARCHIVES:
         return "is an archive; extract it, and pass the folder"
     if path.is_dir():
+        broken = (p for p in sorted(path.iterdir()) if p.is_symlink() and not p.exists())
+        if (link := next(broken, None)) is not None:
+            return f"{link.name} is a link to {link.readlink()}, which does not exist"
         if (incomplete := _incomplete(path)) is not None:
             return incomplete
         files = sorted(entry for entry in path.iterdir() if entry.is_file())[:_SHOWN_FILES]

@@ -15,7 +15,7 @@ from sparsedet.loop.workspace import Workspace, enclosing
 from sparsedet.mining.detection_file import IMAGES_SUFFIX
 
 from .alike_names import AlikeFiles, note_alike
-from .image_folders import normal
+from .image_folders import is_dangling, normal
 from .other_tools.file_kinds import json_kind
 
 _FOLDERS = ("", "annotations", "Annotations", "labels")
@@ -142,6 +142,8 @@ def _json_files(folder: Path) -> list[Path]:
 
 
 def _is_coco(path: Path) -> bool:
+    if is_dangling(path):
+        return _SPLIT_FILE.fullmatch(path.stem) is not None
     if not path.is_file() or json_kind(path) is not None:
         return False
     # What `sparsedet predict` writes next to its results has no annotations.

@@ -21,7 +21,7 @@ SLIGHTLY = 2
 """Pixels by which a stated size may be off: tools round, and count from 0 or 1."""
 
 
-def list_files(folder: Path, suffixes: Iterable[str]) -> list[str]:
+def list_files(folder: Path, suffixes: Iterable[str], *, dangling: bool = False) -> list[str]:
     """Return the files below a folder, with forward slashes, sorted.
 
     Leaves out hidden files, most links to folders (see `FolderLinks`), workspaces (whose images
@@ -30,10 +30,25 @@ def list_files(folder: Path, suffixes: Iterable[str]) -> list[str]:
     Args:
         folder: where to look.
         suffixes: suffixes of the wanted files, in lower case, with the dot.
+        dangling: also return links to files that don't exist: the image of such a label file is not
+            one without objects.
     """
     wanted = frozenset(suffixes)
-    names = _walk(folder, "", FolderLinks(folder))
+    names = _walk(folder, "", FolderLinks(folder), dangling)
     return sorted(name for name in names if _suffix(name) in wanted)
+
+
+def is_file(entry: "os.DirEntry[str]") -> bool:
+    """Return whether an entry of a folder is a file, or a link to one."""
+    # `entry.is_file()` raises for links that lead to themselves.
+    return entry.is_file(follow_symlinks=False) or (
+        entry.is_symlink() and Path(entry.path).is_file()
+    )
+
+
+def is_dangling(path: Path) -> bool:
+    """Return whether a path is a link to something that does not exist."""
+    return path.is_symlink() and not path.exists()
 
 
 def normal(path: Path) -> Path:
@@ -130,7 +145,9 @@ class FolderLinks:
         if entry.is_dir(follow_symlinks=False):
             return True
         name = entry.name.lower()
-        if not (name in self._NAMES or name.startswith(self._PREFIX)) or not entry.is_dir():
+        if not (name in self._NAMES or name.startswith(self._PREFIX)):
+            return False
+        if not Path(entry.path).is_dir():
             return False
         target = Path(entry.path).resolve()
         if any(target.is_relative_to(s) or s.is_relative_to(target) for s in self._seen):
@@ -139,15 +156,16 @@ class FolderLinks:
         return True
 
 
-def _walk(folder: Path, prefix: str, links: FolderLinks) -> Iterator[str]:
+def _walk(folder: Path, prefix: str, links: FolderLinks, dangling: bool) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             if links.follow(entry):
                 if not _is_ours(Path(entry.path)):
-                    yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", links)
-            elif entry.is_file():
+                    inner = f"{prefix}{entry.name}/"
+                    yield from _walk(Path(entry.path), inner, links, dangling)
+            elif is_file(entry) or (dangling and is_dangling(Path(entry.path))):
                 yield prefix + entry.name
 
 

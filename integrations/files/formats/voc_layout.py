@@ -48,7 +48,7 @@ class VocFolder:
     @cached_property
     def xml_files(self) -> Sequence[str]:
         """Relative to `annotations`, sorted."""
-        return list_files(self.annotations, {".xml"})
+        return list_files(self.annotations, {".xml"}, dangling=True)
 
     @cached_property
     def image_files(self) -> Sequence[str]:
@@ -153,7 +153,8 @@ class VocFolder:
     def split_names(self) -> list[str]:
         """Return the names of the splits in `ImageSets/Main`."""
         folder = self.root / IMAGE_SETS
-        return [stem(name) for name in list_files(folder, {".txt"})] if folder.is_dir() else []
+        names = list_files(folder, {".txt"}, dangling=True) if folder.is_dir() else []
+        return [stem(name) for name in names]
 
     def folder_splits(self, images: Iterable[str]) -> dict[str, list[str]]:
         """Return the splits given by the images' first folders, if all of them name splits."""

@@ -85,7 +85,7 @@ class _Search:
     @cached_property
     def files(self) -> list[str]:
         """All potential label files, relative to the dataset's folder."""
-        found = dict.fromkeys(list_files(self.root, {".txt"}))
+        found = dict.fromkeys(list_files(self.root, {".txt"}, dangling=True))
         near = [self._images, self._images.parent / LABELS]
         for folder in near:
             if folder.is_dir() and not folder.is_relative_to(self.base):
@@ -93,7 +93,7 @@ class _Search:
                 # An enclosing folder also contains the dataset's files.
                 found |= {
                     f"{prefix}/{name}": None
-                    for name in list_files(folder, {".txt"})
+                    for name in list_files(folder, {".txt"}, dangling=True)
                     if not (folder / name).is_relative_to(self.base)
                 }
         return [name for name in found if posixpath.basename(name).lower() not in _NO_LABELS]

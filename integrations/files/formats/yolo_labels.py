@@ -59,7 +59,7 @@ def read_labels(
     Raises:
         AnnotationError: naming file and line.
     """
-    if not path.exists():
+    if not path.exists() and not path.is_symlink():
         return []
     labels = []
     for number, line in enumerate(read_text(path).splitlines(), start=1):

@@ -10,7 +10,7 @@ from sparsedet.formats import SPLIT_NAMES
 from sparsedet.reading import read_text
 
 from ..conversion import LabelledBox
-from ..image_folders import list_files
+from ..image_folders import is_dangling, list_files
 from .file_kinds import first_files
 from .read_format import ReadFormat
 from .records import Entry, Record, Records, Size
@@ -44,7 +44,7 @@ class DotaFormat(ReadFormat):
             raise AnnotationError(f"{path}: not a DOTA folder ({self.layout})")
         root = path.parent if path.name.lower().startswith(_FOLDER) else path
         records = []
-        names = _one_version(list_files(path, {".txt"}))
+        names = _one_version(list_files(path, {".txt"}, dangling=True))
         files = {name: path / name for name in names}
         # In a label folder, a file without a valid line is broken, not another one.
         ours = {
@@ -116,7 +116,7 @@ def _is_number(text: str) -> bool:
 
 
 def _is_empty(file: Path) -> bool:
-    return file.stat().st_size == 0
+    return is_dangling(file) or file.stat().st_size == 0
 
 
 def _file(root: Path, file: Path) -> Record:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from sparsedet.loop.workspace import Workspace
 
-from ..image_folders import FolderLinks, list_files
+from ..image_folders import FolderLinks, is_file, list_files
 
 JsonKind = Literal["labelme", "createml", "label-studio"]
 
@@ -114,7 +114,7 @@ def _walk(folder: Path, depth: int, links: FolderLinks) -> Iterator[Path]:
                 continue
             if links.follow(entry):
                 inner.append(Path(entry.path))
-            elif entry.is_file():
+            elif is_file(entry):
                 yield Path(entry.path)
     if depth:
         for path in sorted(inner):

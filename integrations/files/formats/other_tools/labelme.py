@@ -14,7 +14,7 @@ from sparsedet.formats import SPLIT_NAMES
 from sparsedet.reading import quoted, read_json
 
 from ..conversion import LabelledBox
-from ..image_folders import list_files, stem
+from ..image_folders import is_dangling, list_files, stem
 from .file_kinds import has_json, json_kind
 from .read_format import ReadFormat
 from .records import Entry, Record, Records, Size
@@ -41,7 +41,7 @@ class LabelMeFormat(ReadFormat):
     def records(self, path: Path, images: Path | None, faults: Faults) -> Records:
         """Read the files; `train/`, `val/` and `test/` are splits."""
         root = path.parent if path.is_file() else path
-        names = [path.name] if path.is_file() else list_files(root, {".json"})
+        names = [path.name] if path.is_file() else list_files(root, {".json"}, dangling=True)
         records = []
         ours = [name for name in names if _is_ours(root / name)]
         unread = set(ours)
@@ -62,8 +62,9 @@ class LabelMeFormat(ReadFormat):
 
 
 def _is_ours(file: Path) -> bool:
-    """Whether it is a LabelMe file, or was to become one: a tool may have died while saving."""
-    return json_kind(file) == "labelme" or file.stat().st_size == 0
+    """Whether it is a LabelMe file, or what is left of one: empty, or a link to nothing."""
+    # A tool may have died while saving.
+    return json_kind(file) == "labelme" or is_dangling(file) or file.stat().st_size == 0
 
 
 def _file(root: Path, name: str) -> Record:

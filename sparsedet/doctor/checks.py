@@ -4,6 +4,7 @@ Versions are read from package metadata; only torch and detectron2 are imported,
 shows whether they work.
 """
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -268,6 +269,12 @@ def _check_requirement(requirement: Requirement) -> Check:
         found = version(name)
     except PackageNotFoundError:
         return Check(name, State.MISSING, "not installed", fix)
+    except KeyError:
+        found = ""
+    if not found:
+        # Python returns None, or raises KeyError, depending on its version.
+        again = _install("--force-reinstall", "--no-deps", str(requirement))
+        return Check(name, State.MISSING, "installed in part, without metadata", again)
     if not requirement.specifier.contains(found, prereleases=True):
         return Check(name, State.MISSING, f"{found}, needs {requirement.specifier}", fix)
     return Check(name, State.OK, found)
@@ -284,11 +291,15 @@ def _raised(what: str, error: Exception) -> str:
 
 def installed() -> set[str]:
     """Return the names of all installed distributions, in lower case with hyphens."""
-    return {_normalized(item) for item in distributions()}
+    return {name for item in distributions() if (name := _normalized(item))}
 
 
 def _normalized(distribution: Distribution) -> str:
-    return distribution.metadata["Name"].lower().replace("_", "-")
+    """Return a distribution's name; "" if an interrupted installation left it without metadata."""
+    # Later versions of Python raise KeyError where this one returns None.
+    with contextlib.suppress(KeyError):
+        return (distribution.metadata["Name"] or "").lower().replace("_", "-")
+    return ""
 
 
 def _available_memory() -> float | None:

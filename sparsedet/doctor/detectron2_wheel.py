@@ -24,6 +24,9 @@ WHEEL_FILE = "sal_detectron2-0.7.2-cp310-none-any.whl"
 WHEEL_PYTHON = "3.10"
 """The Python version in the wheel's tag; pip needs an option to accept it on another."""
 
+_NO_PIP = "No module named pip"
+"""What Python says then, as in environments of uv."""
+
 WAYS = (
     "there are three ways: the wheel from PyPI (sparsedet doctor --fix, with a network or a mirror "
     "that pip is configured for); a copy of that wheel (sparsedet doctor --fix --wheel FILE); or "
@@ -64,6 +67,12 @@ def install_detectron2(wheel: Path | None = None) -> bool:
         requirements.write_text(REQUIREMENT + "\n", encoding="ascii")
         result = subprocess.run(
             wheel_command(requirements, wheel), capture_output=True, text=True, check=False
+        )
+    if _NO_PIP in result.stderr:
+        raise SetupError(
+            "this environment has no pip to install detectron2 with: add it with "
+            f"`{sys.executable} -m ensurepip` (or, in environments of uv, `uv pip install pip`), "
+            "and repeat the command"
         )
     if result.returncode:
         raise SetupError(f"pip can't install detectron2 ({_last_line(result.stderr)}); {WAYS}")

@@ -14,6 +14,9 @@ from .options import Json, Split, Strict, complete_formats, complete_targets
 from .output import emit_json, say, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sparsedet.formats import DatasetFormat
     from sparsedet.loop.data_sources import MaybeWithImages
 
 
@@ -76,12 +79,13 @@ def convert(
     """Convert annotations between file formats.
 
     Keeps everything that the target format can store, and lists what it can't: YOLO and VOC can't
-    store crowd regions, verified negatives, complete images and classes, and ids. OUTPUT contains
-    annotations.json and images/ (coco), Annotations/ and JPEGImages/ (voc), data.yaml, images/ and
-    labels/ (yolo), or tasks.json and images/ (label-studio).
+    store crowd regions, verified negatives, complete images and classes, and ids. Only YOLO keeps
+    splits, those of folders. OUTPUT contains annotations.json and images/ (coco), Annotations/ and
+    JPEGImages/ (voc), data.yaml, images/ and labels/ (yolo), or tasks.json and images/
+    (label-studio).
     """
     from sparsedet.atomic_io import atomic_folder
-    from sparsedet.formats import detect_format, load_format, writable_formats
+    from sparsedet.formats import ALL_SPLITS, detect_format, load_format, writable_formats
     from sparsedet.loop.data_sources import Reading, read_anything
     from sparsedet.loop.nested_output import kept_apart
 
@@ -98,11 +102,14 @@ def convert(
         reading = Reading(split, strict=strict, files=with_images)
         loaded = read_anything(source, images, reading, format=name, progress=progress)
         loaded = replace(loaded, dataset=marks.apply(loaded.dataset))
-        lost = target.losses(loaded.dataset)
+        lost = list(target.losses(loaded.dataset))
         folder = _images(loaded, source) if with_images else None
         apart = kept_apart(output, source, images, format=from_format)
         with apart, atomic_folder(output) as temporary:
             target.write(loaded.dataset, temporary, images=folder, progress=progress)
+            if split in (None, ALL_SPLITS):
+                there = load_format(name).splits(source, images)
+                lost += _lost_splits(target, temporary, there, None if folder else loaded.images)
     if folder is None and target.needs_images:
         say(
             f"{target.title} can't be read without images: pass their folder with --images "
@@ -120,7 +127,7 @@ def convert(
                 "images": len(loaded.dataset.images),
                 "boxes": sum(counts.values()),
                 "per_class": counts,
-                "lost": list(lost),
+                "lost": lost,
             }
         )
         return
@@ -128,6 +135,25 @@ def convert(
     table(title, ("class", "boxes"), [*counts.items(), ("all classes", sum(counts.values()))])
     if lost:
         say(f"{target.title} can't store: {'; '.join(lost)}")
+
+
+def _lost_splits(
+    target: "DatasetFormat", written: Path, there: "Sequence[str]", images: Path | None
+) -> list[str]:
+    """Return the splits that a written folder no longer has, as a phrase.
+
+    Args:
+        target: the format of the folder.
+        written: the folder.
+        there: the splits of the source.
+        images: the image folder, if it is not in `written`.
+    """
+    try:
+        kept = target.splits(written, images) if there else ()
+    except SparseDetError:
+        return []  # needs images, and there are none
+    gone = [name for name in there if name not in kept]
+    return [f"splits: {', '.join(gone)} (convert each with --split)"] if gone else []
 
 
 def _images(loaded: "MaybeWithImages", source: Path) -> Path:

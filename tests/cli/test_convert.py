@@ -8,7 +8,7 @@ import pytest
 
 from sparsedet.annotations import Box, Category, Dataset, Image, read_coco, write_coco
 from tests.cli.command import sparsedet, sparsedet_here
-from tests.integrations.files.formats.datasets import objects, write_image, write_images
+from tests.integrations.files.formats.datasets import objects, write, write_image, write_images
 
 DATASET = Dataset(
     images=(Image(4, "day/a.png", 120, 80, exhaustive=True), Image(9, "b.jpg", 120, 80)),
@@ -200,3 +200,34 @@ def test_marks_of_complete_classes_are_added_and_kept(coco: Path, tmp_path: Path
     assert unknown.error() == "unknown class 'Cat'; the data has dog, cat"
     alone = sparsedet_here("split", coco, "--label-names", labels, "-o", tmp_path / "split")
     assert alone.error() == "--label-names needs --image-labels"
+
+
+def _with_splits(folder: Path, kind: str) -> Path:
+    for split, name in (("train", "a"), ("valid", "b")):
+        images = f"{split}/images" if kind == "folders" else "images"
+        write_image(folder / images / f"{name}.jpg")
+        write(folder, f"{images.replace('images', 'labels')}/{name}.txt", "0 0.5 0.5 0.1 0.1\n")
+        write(folder, f"{split}.txt", f"{images}/{name}.jpg\n")
+    places = ("train/images", "valid/images") if kind == "folders" else ("train.txt", "valid.txt")
+    write(folder, "data.yaml", f"train: {places[0]}\nval: {places[1]}\nnames: [dog]\n")
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["folders", "lists"])
+@pytest.mark.parametrize("target", ["coco", "voc", "yolo", "label-studio"])
+@pytest.mark.parametrize("options", [(), ("--split", "all"), ("--no-images",)])
+def test_lost_splits_are_listed(
+    kind: str, target: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    source = _with_splits(tmp_path / "source", kind)
+    out = tmp_path / "out"
+    result = sparsedet_here("convert", source, out, "--to", target, "--json", *options).json()
+    lost = [text for text in result["lost"] if text.startswith("splits")]
+    keeps = target == "yolo" and kind == "folders"
+    assert lost == ([] if keeps else ["splits: train, val (convert each with --split)"])
+
+
+def test_a_single_split_loses_none(tmp_path: Path) -> None:
+    source = _with_splits(tmp_path / "source", "lists")
+    options = ("--to", "coco", "--split", "train", "--json")
+    assert sparsedet_here("convert", source, tmp_path / "out", *options).json()["lost"] == []

@@ -8,7 +8,7 @@ from typing import Any
 
 from sparsedet.errors import ToolError
 from sparsedet.push_modes import Progress, no_progress
-from sparsedet.reviews import Changes, ReviewedRegion, SourceState, scaled
+from sparsedet.reviews import Changes, ReviewedRegion, SourceState, same_shape, scaled
 from sparsedet.tool import Applied, Plan, Replaced
 
 from .annotation_files import AnnotationFiles, OvertakenError, source_state
@@ -126,6 +126,10 @@ def _plan(
         own = image.width, image.height
         size = sizes.get(tool_id, own)
         state = source_state(files.dataset, image, size, _saved(files, tool_id))
+        if not same_shape(size, own):
+            state = replace(state, blocked=_reshaped(size, own))
+            planned[tool_id] = _Planned(state, plan(state), Changes())
+            continue
         changes = plan(state)
         is_marked = changes.marks_complete or bool(changes.completed_classes)
         is_unmarked = is_marked and not files.holds_complete
@@ -133,6 +137,13 @@ def _plan(
             changes = replace(changes, marks_complete=False, completed_classes=frozenset())
         planned[tool_id] = _Planned(state, changes, _in_pixels(changes, size, own), is_unmarked)
     return planned
+
+
+def _reshaped(size: tuple[int, int], own: tuple[int, int]) -> str:
+    return (
+        f"its image was replaced: {own[0]} x {own[1]} pixels instead of {size[0]} x {size[1]}; "
+        "pull, then review it again"
+    )
 
 
 def _in_pixels(changes: Changes, size: tuple[int, int], to: tuple[int, int]) -> Changes:

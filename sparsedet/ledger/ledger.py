@@ -270,6 +270,11 @@ class Ledger(LedgerFile):
             if digest is not None and tool_id in sizes
         }
 
+    def note_digests(self, digests: Mapping[str, str], source: Source) -> None:
+        """Record the present content of a project's images (tool id -> content digest)."""
+        with self._writing() as session:
+            pushes.note_digests(session, digests, source)
+
     def skipped_images(self) -> frozenset[str]:
         """Return the images waiting for a reviewer that everyone who opened them skipped."""
         with self._reading() as session:

@@ -79,15 +79,21 @@ def record_push(
     new = _save_boxes(session, recorded, boxes, versions)
     replace_queue(session, recorded, queue)
     _note_versions(session, at, versions)
+    shown = {tool_id: digests[tool_id] for tool_id in images.keys() & digests.keys()}
+    note_digests(session, shown, at.source)
+    return new
+
+
+def note_digests(session: Session, digests: Mapping[str, str], source: Source) -> None:
+    """Record the content of images; see `Ledger.note_digests`."""
     save_rows(
         session,
         SourceImage,
         "image_tool_id",
-        of_source(SourceImage, at.source),
-        {tool_id: {"digest": digests[tool_id]} for tool_id in images.keys() & digests.keys()},
-        asdict(at.source),
+        of_source(SourceImage, source),
+        {tool_id: {"digest": digest} for tool_id, digest in digests.items()},
+        asdict(source),
     )
-    return new
 
 
 def restore_push(

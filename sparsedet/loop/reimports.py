@@ -1,4 +1,4 @@
-"""Images deleted from a project and imported again, recognised by content.
+"""Images deleted from a project and imported again, or replaced, recognised by content.
 
 A server may reuse a free id for another image, so an id alone proves nothing.
 """
@@ -12,6 +12,7 @@ from sparsedet.errors import PlaceGoneError
 from sparsedet.ledger import Ledger
 from sparsedet.loop.reviews import Connections, Say
 from sparsedet.loop.settings import Source
+from sparsedet.reviews import same_shape
 from sparsedet.sparsify.near_duplicates import show_different_scenes
 
 Fingerprint = tuple[str, tuple[int, int]]
@@ -43,27 +44,46 @@ def follow_reimports(
     here = {image.tool_id: image for image in pulled.images}
     files = {image.image_tool_id: image.file_name for image in ledger.queued()}
     files |= {box.image_tool_id: box.file_name for box in ledger.boxes()}
-    others = {
-        tool_id
-        for tool_id, (digest, _) in known.items()
-        # Most ids are unchanged, and those images are not read again.
-        if (image := here.get(tool_id)) and image.file_name != files.get(tool_id, image.file_name)
-        if file_digest(images / image.file_name) != digest
-    }
+    others: dict[str, str] = {}
+    reshaped: set[str] = set()
+    for tool_id, (digest, size) in known.items():
+        if (image := here.get(tool_id)) is None:
+            continue
+        if not same_shape(size, (image.width, image.height)):
+            reshaped.add(tool_id)
+        # Most ids are unchanged, and those images are not read again. But if an id is the name of a
+        # file, only its content says whether it still is the same image.
+        if image.file_name != files.get(tool_id, image.file_name) or image.file_name == tool_id:
+            now = file_digest(images / image.file_name)
+            if now != digest:
+                others[tool_id] = now
     there = here.keys() | pulled.not_pulled
     gone = {id: value for id, value in known.items() if id not in there or id in others}
-    names = renamed_images(gone, pulled, images, known.keys() - others)
-    for tool_id in sorted(others - names.keys()):
-        if _is_another(files[tool_id], here[tool_id], images):
+    names = renamed_images(gone, pulled, images, known.keys() - others.keys())
+    for old, new in names.items():
+        if new in known and here[new].file_name == new:
+            # Files that changed places: whose review is one under this name?
+            names[old] = f"-{old}"
+    for tool_id in sorted((others.keys() | reshaped) - names.keys()):
+        if tool_id in reshaped or _is_another(files[tool_id], here[tool_id], images):
             # Reviews of the old picture must not be applied to the new one.
             names[tool_id] = f"-{tool_id}"
     if names:
         rename(ledger, connections, source, names, say)
+    replaced = sorted(id for id in others.keys() - names.keys() if here[id].file_name == id)
+    if replaced:
+        say(
+            f"{len(replaced)} images have other content than when they were pushed (first: "
+            f"{replaced[0]}); check that their reviews and pending boxes, which stay, still fit"
+        )
+        # Said once: boxes are scaled to the new sizes first, which forgets the digests.
+        ledger.resize({id: (here[id].width, here[id].height) for id in replaced}, project)
+        ledger.note_digests({id: others[id] for id in replaced}, project)
 
 
 def _is_another(file_name: str, image: Image, images: Path) -> bool:
     """Whether an image's content differs from the cached file, beyond a resize."""
-    if not (images / file_name).is_file():
+    if file_name == image.file_name or not (images / file_name).is_file():
         return False
     width, height = upright_size(images / file_name)
     before = replace(image, file_name=file_name, width=width, height=height)

@@ -23,6 +23,7 @@ from sparsedet.reviews.model import (
     moved,
     review_seconds,
     same_box,
+    same_shape,
     scaled,
 )
 from sparsedet.reviews.verdicts import Decision, Verdict, choose, combine, decide, effective
@@ -50,5 +51,6 @@ __all__ = [
     "moved",
     "review_seconds",
     "same_box",
+    "same_shape",
     "scaled",
 ]

@@ -126,3 +126,8 @@ def scaled(xyxy: XYXY, size: tuple[int, int] | None, to: tuple[int, int] | None)
         return xyxy
     across, down = to[0] / size[0], to[1] / size[1]
     return xyxy[0] * across, xyxy[1] * down, xyxy[2] * across, xyxy[3] * down
+
+
+def same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two sizes (width, height) can be of one image, resized and rounded to pixels."""
+    return abs(size[0] * other[1] - size[1] * other[0]) <= size[0] + size[1]

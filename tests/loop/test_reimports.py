@@ -1,5 +1,6 @@
 """Image ids that name other images now, since servers reuse ids."""
 
+import json
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,17 @@ import pytest
 from sparsedet.annotations import Dataset, Image
 from sparsedet.ledger import Ledger, QueueEntry
 from sparsedet.loop.reimports import follow_reimports
-from tests.loop.small_project import SIZE, SmallProject, picture
+from tests.loop.small_project import (
+    FREE,
+    HUMAN,
+    MINED,
+    SIZE,
+    SmallProject,
+    boxes_of,
+    draw,
+    picture,
+    without,
+)
 
 
 @pytest.fixture
@@ -106,3 +117,64 @@ def test_an_image_that_the_choice_leaves_out_is_not_gone(project: SmallProject) 
     chosen = replace(pulled, left_out=frozenset({"c.png"}))
     assert ids_after(project, chosen) == {"a.png": "a.png", "b.png": "b.png", "c.png": "c.png"}
     assert ids_after(project, pulled)["c.png"] == "d.png"
+
+
+def replace_picture(project: SmallProject, name: str, number: int, size: tuple[int, int]) -> None:
+    """Put another picture into the file of an image of the project."""
+    folder = project.annotations.parent
+    path = folder / "images" / name
+    path.unlink()
+    assert cv2.imwrite(str(path), cv2.resize(picture(number), size))
+    content = json.loads(project.annotations.read_text(encoding="utf-8"))
+    for image in content["images"]:
+        if image["file_name"] == name:
+            image["width"], image["height"] = size
+    project.annotations.write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_picture_replaced_under_its_name_is_said_once(project: SmallProject, scale: int) -> None:
+    project.review("a.png")
+    replace_picture(project, "a.png", 7, (scale * SIZE[0], scale * SIZE[1]))
+    for _ in range(2):
+        seen = boxes_of(project.pull().dataset)
+        assert ("cat", tuple(scale * edge for edge in MINED)) in seen["a.png"]
+        said = [line for line in project.said if "have other content" in line]
+        assert len(said) == 1
+        assert said[0].startswith("1 images have other content than when they were pushed")
+    replace_picture(project, "a.png", 8, SIZE)
+    project.pull()
+    assert len([line for line in project.said if "have other content" in line]) == 2
+
+
+def test_reviews_of_a_picture_do_not_apply_to_one_of_another_shape(project: SmallProject) -> None:
+    project.review("a.png", draw(FREE))
+    before = project.source_boxes()
+    replace_picture(project, "a.png", 7, (40, 160))
+    # Also before the next pull, when the ledger only knows the old size.
+    (merged,) = project.merge().values()
+    assert merged.outcome == "blocked"
+    assert "its image was replaced: 40 x 160 pixels instead of 200 x 160" in merged.detail
+    assert project.source_boxes() == before
+    assert boxes_of(project.pull().dataset)["a.png"] == {("cat", HUMAN)}
+    assert any("1 images have new content" in line for line in project.said)
+    assert project.merge().keys() & {"a.png"} == set()
+    # If it comes back, so do its reviews.
+    replace_picture(project, "a.png", 1, SIZE)
+    assert ("dog", FREE) in boxes_of(project.pull().dataset)["a.png"]
+
+
+def test_reviews_of_files_that_changed_places_apply_to_neither(project: SmallProject) -> None:
+    """Reviews name files: whether one was made before or after nobody knows."""
+    project.review("a.png", without("wrong"))
+    folder = project.annotations.parent / "images"
+
+    def swap() -> dict[str, set[object]]:
+        (folder / "a.png").rename(folder / "old")
+        (folder / "b.png").rename(folder / "a.png")
+        (folder / "old").rename(folder / "b.png")
+        return {name: set(boxes) for name, boxes in boxes_of(project.pull().dataset).items()}
+
+    assert swap()["a.png"] == {("cat", HUMAN)}
+    assert any("2 images have new content" in line for line in project.said)
+    assert swap()["a.png"] == {("cat", HUMAN), ("cat", MINED)}

@@ -126,7 +126,7 @@ class _StageTraining:
             state = StageCheckpoints(run, stage.previous).read()
         if state is not None:
             _check_state(state, stage, run)
-            self.sums = state["sums"]
+            self.sums = state.get("sums", {})
         self.trainer.start(state, stage.start, classes)
         if len(set(processes.gather(self.trainer.iteration))) > 1:
             raise StoppedRunError(

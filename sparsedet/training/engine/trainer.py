@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sparsedet.config.training_config import TrainingConfig
-from sparsedet.errors import TrainingError
+from sparsedet.errors import RunError, TrainingError
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.compiled import compile_for_training
 from sparsedet.modeling.weights.pretrained import load_initial_weights
@@ -30,6 +30,8 @@ _SEED_STRIDE, _RANK_STRIDE = 1_000_003, 1_000_000_007
 """Makes coincidences between the seeds of two iterations, or processes, unlikely."""
 _LEAST_SCALE = 2.0**-10
 """Minimum scale of fp16 losses; below, gradients are infinite for any batch."""
+
+_MAX_DETAIL = 150
 
 Weights = dict[str, Tensor]
 """A training state, by name."""
@@ -62,26 +64,43 @@ class Trainer:
             state: the checkpoint to resume from; None: there is none.
             iteration: the iteration to start at.
             classes: names of the model's classes, for matching initial weights.
+
+        Raises:
+            RunError: when the checkpoint is of another configuration.
         """
         if state is None:
             self.iteration = iteration
             load_initial_weights(self.model, self._config.node, classes)
-        else:
+        if self._config.solver.ema_decay > 0:
+            self.ema = ModelEMA(self.model, self._config.solver.ema_decay)
+        if state is not None:
+            self._resume(state)
+        if self._config.model.compile:
+            compile_for_training(self.model)
+        if processes.ranks() > 1:
+            self._parallel = processes.parallel(self.model)
+
+    def _resume(self, state: State) -> None:
+        try:
             self.model.load_state_dict(state["model"])
             self._optimizer.load_state_dict(state["optimizer"])
             self._schedule.load_state_dict(state["schedule"])
             if state["scaler"]:
                 # A run that began on a CPU has none.
                 self._scaler.load_state_dict(state["scaler"])
-            self.iteration = state["iteration"]
-        if self._config.solver.ema_decay > 0:
-            self.ema = ModelEMA(self.model, self._config.solver.ema_decay)
-            if state is not None:
+            if self.ema is not None:
                 self.ema.load_state_dict(state["average"])
-        if self._config.model.compile:
-            compile_for_training(self.model)
-        if processes.ranks() > 1:
-            self._parallel = processes.parallel(self.model)
+            self.iteration = state["iteration"]
+        except torch.OutOfMemoryError:
+            raise
+        except (KeyError, ValueError, RuntimeError) as error:
+            # Of other parameters: torch raises any of these.
+            reason = " ".join(str(error).split())[:_MAX_DETAIL]
+            raise RunError(
+                f"the run's checkpoint doesn't fit its config.yaml ({reason}); restore the file, "
+                "and the versions of torch and timm, or start another run with another -o (a "
+                "round: `sparsedet round --restart`)"
+            ) from error
 
     def state(self) -> State:
         """Return everything that a training resumes from."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from sparsedet.errors import TrainingError
+from sparsedet.errors import RunError, TrainingError
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.weights.pretrained import load_initial_weights
 from sparsedet.run_folder import RunFolder
@@ -237,3 +237,21 @@ def test_gradients_that_are_not_finite_never_get_into_the_weights(
     ):
         train(images, tmp_path, Recorder(), "plain", "SOLVER.CHECKPOINT_PERIOD", "1", *SMALL)
     assert not (RunFolder(tmp_path).checkpoints / "only.pth").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"MODEL.ROI_HEADS.NUM_CLASSES": 3},
+        {"SOLVER.OPTIMIZER": "SGD"},
+        {"MODEL.TIMM.FREEZE_THROUGH": ""},
+        {"SOLVER.EMA_DECAY": 0.5},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_checkpoint_of_another_configuration_is_one_line(change: dict[str, Any]) -> None:
+    keys = ("MODEL.WEIGHTS", "", "SOLVER.EMA_DECAY", "0.0")
+    config = short_config(6, *keys, method="plain")
+    state = Trainer(config, 1).state()
+    with pytest.raises(RunError, match=r"doesn't fit its config\.yaml \(.+\); restore the file"):
+        Trainer(config.with_values(change), 1).start(state, 0)

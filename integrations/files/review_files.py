@@ -163,7 +163,7 @@ class ReviewVersion:
         other tools change folders. Images that were never pushed are left out with one warning.
 
         Raises:
-            ToolError: if an image has another size than when it was pushed.
+            ToolError: if many images have another size than when they were pushed.
         """
         return {file.path: self._matched(file) for file in self.files}
 
@@ -202,9 +202,30 @@ class ReviewVersion:
                 strangers,
                 TO_REVIEW,
             )
-        for id, image in matched.items():
-            _check_size(file.path, self.offers[id].image, image)
-        return matched
+        return self._of_right_size(file, matched)
+
+    def _of_right_size(self, file: ReviewedFile, matched: dict[str, Image]) -> dict[str, Image]:
+        """Leave out images that have another size than pushed, as replaced ones have.
+
+        Raises:
+            ToolError: if many have: the tool may scale or rotate images.
+        """
+        shown = {id: self.offers[id].image for id in matched}
+        wrong = [id for id, image in matched.items() if _size(image) != _size(shown[id])]
+        if not wrong:
+            return matched
+        of, (width, height) = matched[wrong[0]], _size(shown[wrong[0]])
+        first = (
+            f"{file.path}: images id {of.id}: {of.file_name} has {of.width} x {of.height} pixels, "
+            f"but {width} x {height} in {TO_REVIEW}"
+        )
+        if 2 * len(wrong) >= len(matched):
+            raise ToolError(
+                f"{first}; does the tool scale or rotate images? If they were replaced, remove "
+                "them from the file"
+            )
+        logger.warning("%s; reviews of %d such images are left out", first, len(wrong))
+        return {id: image for id, image in matched.items() if id not in wrong}
 
     def _offer(self, source: Dataset, image: Image) -> Offer:
         human: dict[str, ReviewedRegion] = {}
@@ -287,7 +308,7 @@ def _sizes(pushed: Iterable[Image]) -> SizeOf:
     for image in pushed:
         for name in (*image.extra.get(EARLIER_NAMES, ()), image.file_name):
             for key in (name, PurePosixPath(name).name):
-                sizes.setdefault(key, set()).add((image.width, image.height))
+                sizes.setdefault(key, set()).add(_size(image))
 
     def size_of(name: str) -> tuple[int, int] | None:
         found = sizes.get(name) or sizes.get(PurePosixPath(name).name, set())
@@ -312,13 +333,8 @@ def _read_reviewed(path: Path, size_of: SizeOf) -> Dataset:
     return dataset.with_images(kept)
 
 
-def _check_size(path: Path, shown: Image, reviewed: Image) -> None:
-    if (shown.width, shown.height) != (reviewed.width, reviewed.height):
-        raise ToolError(
-            f"{path}: images id {reviewed.id}: {reviewed.file_name} has "
-            f"{reviewed.width} x {reviewed.height} pixels, but {shown.width} x {shown.height} in "
-            f"{TO_REVIEW}; does the tool scale or rotate images?"
-        )
+def _size(image: Image) -> tuple[int, int]:
+    return image.width, image.height
 
 
 def _written(path: Path) -> datetime:

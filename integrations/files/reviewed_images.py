@@ -60,7 +60,7 @@ def read_reviews(
         sizes: tool id -> (width, height) to scale boxes to, if it differs from the pushed one.
 
     Raises:
-        ToolError: naming file and id of an image with another size than pushed.
+        ToolError: naming file and id of an image, if many have another size than pushed.
     """
     reviews: list[Review] = []
     # Files don't record when each image was reviewed, and are saved again for every further image.

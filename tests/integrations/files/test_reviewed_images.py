@@ -11,7 +11,7 @@ from sparsedet.integrations.files.review_files import Offer
 from sparsedet.integrations.files.reviewed_images import FoundBox, recognise
 from sparsedet.reviews import Review, ReviewedRegion
 from tests.integrations.files.conftest import Pulled
-from tests.integrations.files.samples import read, strip, write
+from tests.integrations.files.samples import mined_boxes, read, strip, write
 
 
 @pytest.fixture
@@ -136,6 +136,21 @@ def test_broken_reviews_name_the_file(
     with pytest.raises(error, match=message) as raised:
         reviewed(put_up, content)
     assert str(raised.value).startswith(str(put_up.version() / "reviewed.json"))
+
+
+def test_a_replaced_image_does_not_hold_up_the_other_reviews(
+    pulled: Pulled, caplog: pytest.LogCaptureFixture
+) -> None:
+    pulled.memory.push(
+        pulled.dataset, mined_boxes(pulled.dataset), queue=[i.id for i in pulled.dataset.images]
+    )
+    content = strip(read(pulled.version() / "to_review.json"))
+    assert len(content["images"]) == 3
+    content["images"][0] |= {"width": 240, "height": 160}
+    images = reviewed(pulled, content)
+    assert set(images) == {image["file_name"] for image in content["images"][1:]}
+    assert "has 240 x 160 pixels, but 120 x 80 in to_review.json" in caplog.text
+    assert "reviews of 1 such images are left out" in caplog.text
 
 
 def test_a_review_without_what_was_shown(put_up: Pulled) -> None:

@@ -42,7 +42,8 @@ from .yolo_labels import (
     polygon_area,
     read_labels,
 )
-from .yolo_layout import DATA, SPLITS, YoloFolder, find_yolo, is_yolo
+from .yolo_layout import DATA, YoloFolder, find_yolo, is_yolo
+from .yolo_splits import SPLITS
 
 _SEGMENTATION = "segmentation"
 _SAME_BOX = 0.02

@@ -11,22 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparsedet.annotations.faults import IMAGE_MISSING, Faults, strictly
+from sparsedet.annotations.faults import Faults, strictly
 from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.formats import SPLIT_NAMES, canonical_split
 from sparsedet.reading import quoted, read_bytes, read_text
 
-from .coco_layout import names_in
 from .darknet_layout import find_darknet, is_darknet
-from .image_folders import list_files, normal, stem
+from .image_folders import list_files, stem
 from .yolo_label_files import IMAGES, LABELS, find_label_files
+from .yolo_splits import data_folder, images_below, read_splits, tried_folders
 
 logger = logging.getLogger(__name__)
 
 DATA = "data.yaml"
 
-SPLITS = ("train", "val", "test")
 _CLASSES = "classes.txt"
 _MOST_DIGITS = 9
 """Maximum digits of a class index."""
@@ -68,7 +67,8 @@ def is_yolo(path: Path) -> bool:
 def find_yolo(path: Path, images: Path | None = None, faults: Faults | None = None) -> YoloFolder:
     """Return the layout of a YOLO dataset.
 
-    Labels are found by `yolo_label_files`. Paths in `data.yaml` can't leave its folder.
+    Labels are found by `yolo_label_files`. Paths in `data.yaml` can't leave its folder, or the one
+    where its `path` leads.
 
     Args:
         path: a folder, or its yaml file.
@@ -84,6 +84,7 @@ def find_yolo(path: Path, images: Path | None = None, faults: Faults | None = No
     darknet = find_darknet(path, images) if data is None else None
     if data is not None:
         content, names = _read_names(data)
+        root = root if images else data_folder(data, content)
     elif darknet is not None:
         content, names = {}, _read_classes(darknet.names)
     elif (root / _CLASSES).is_file():
@@ -95,14 +96,16 @@ def find_yolo(path: Path, images: Path | None = None, faults: Faults | None = No
         labels = find_label_files(root, images, inner)
         listed = darknet.splits if darknet else {}
         return YoloFolder(root, names, images, labels, listed or _splits_by_folder(inner))
-    splits = _read_splits(root, data, content, faults) if data else {}
+    splits = read_splits(root, data, content, faults) if data else {}
     if darknet is not None:
         splits = dict(darknet.splits)
     everything = sorted(set().union(*splits.values()) if splits else _all_images(root))
     if not everything:
+        tried = " or ".join(map(str, tried_folders(data, content))) if data else ""
+        elsewhere = f", and none in {tried}, where its `path` leads" if tried else ""
         raise AnnotationError(
-            f"{data or root}: no images in {root / IMAGES}; put them there, or pass their folder "
-            "with --images"
+            f"{data or root}: no images in {root / IMAGES}{elsewhere}; put them there, or pass "
+            "their folder with --images"
         )
     top = next((name for name in _image_folders(root) if _are_below(name, everything)), ".")
     inner = [posixpath.relpath(name, top) for name in everything]
@@ -122,9 +125,9 @@ def _image_folders(root: Path) -> list[str]:
 def _all_images(root: Path) -> list[str]:
     """Return the images of a dataset without splits in its yaml: those in `images`, else all."""
     for folder in _image_folders(root):
-        if found := _below(root, folder):
+        if found := images_below(root, folder):
             return found
-    return _below(root, ".")
+    return images_below(root, ".")
 
 
 def _are_below(folder: str, names: Iterable[str]) -> bool:
@@ -227,107 +230,6 @@ def _check_unique(path: Path, names: Mapping[int, str]) -> None:
     for index, name in names.items():
         if first.setdefault(name, index) != index:
             raise AnnotationError(f"{path}: classes {first[name]} and {index} are both {name!r}")
-
-
-def _read_splits(
-    root: Path, data: Path, content: Mapping[str, Any], faults: Faults
-) -> dict[str, frozenset[str]]:
-    """Return the images of every split, relative to `root`."""
-    base = _base(root, content.get("path"))
-    splits: dict[str, frozenset[str]] = {}
-    missing: dict[str, str] = {}
-    for split in SPLITS:
-        # Ultralytics accepts `validation` for `val`, and Roboflow's folder is `valid`.
-        keys = (split, *(name for name in SPLIT_NAMES if canonical_split(name) == split))
-        value = next((content[key] for key in keys if content.get(key)), None)
-        if not value:
-            continue
-        found: set[str] = set()
-        for entry in value if isinstance(value, list) else [value]:
-            if not isinstance(entry, str):
-                raise AnnotationError(f"{data}: {split} is {quoted(entry)}, expected a path")
-            place = _find(root, base, entry)
-            if place is None:
-                missing[split] = entry
-            elif place.endswith(".txt"):
-                found |= _read_list(root, base, place, faults)
-            else:
-                found |= set(_below(root, place))
-        splits[split] = frozenset(found)
-    for split, entry in missing.items():
-        logger.warning("%s: %s is %s, which is not in %s; left out", data, split, entry, root)
-    return {split: found for split, found in splits.items() if found or split not in missing}
-
-
-def _base(root: Path, path: object) -> str:
-    """Return the folder in a yaml's `path`, relative to `root`.
-
-    It is often the dataset's path on another machine; then it is `root` itself.
-    """
-    inside = _inside(root, ".", path) if isinstance(path, str) else None
-    return inside if inside is not None and (root / inside).is_dir() else "."
-
-
-def _find(root: Path, base: str, entry: str) -> str | None:
-    """Return the path of a file or folder named in a yaml or list, relative to `root`.
-
-    Roboflow writes `../train/images` and means `train/images`.
-    """
-    inner = entry.replace("\\", "/")
-    while inner.startswith(("../", "./")):
-        inner = inner.split("/", 1)[1]
-    for start, text in ((base, entry), (".", entry), (base, inner), (".", inner)):
-        place = _inside(root, start, text)
-        if place is not None and (root / place).exists():
-            return place
-    return None
-
-
-def _inside(root: Path, start: str, text: str) -> str | None:
-    """Resolve `text` from `start`, relative to `root`; None if it leaves `root`."""
-    plain = text.replace("\\", "/")
-    # A root may be given through links and `..`; absolute paths may use either form.
-    for whole in dict.fromkeys((normal(root), root.resolve())):
-        base = str(whole).replace("\\", "/")
-        place = posixpath.normpath(posixpath.join(base, start, plain))
-        if place == base or place.startswith(base.rstrip("/") + "/"):
-            return posixpath.relpath(place, base)
-    return None
-
-
-def _read_list(root: Path, base: str, place: str, faults: Faults) -> set[str]:
-    """Return the images listed in a file; `./` in it means the file's own folder.
-
-    Paths on another machine, or of CVAT, have other leading folders.
-    """
-    found = set()
-    path = root / place
-    others: dict[str, str] = {}
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        if not (text := line.strip()):
-            continue
-        start = posixpath.dirname(place) or "." if text.startswith("./") else base
-        image = _find(root, start, text)
-        if image is None:
-            others[text.replace("\\", "/")] = f"{path}:{number}"
-        else:
-            found.add(image)
-    elsewhere = names_in(root, list(others))
-    for text, where in others.items():
-        if text not in elsewhere:
-            message = f"{where}: no image {text!r} in {root}"
-            if not found and not elsewhere:
-                raise AnnotationError(message)
-            faults.note(IMAGE_MISSING, Path(where).name, message)
-    return found.union(elsewhere.values())
-
-
-def _below(root: Path, place: str) -> list[str]:
-    """Return the images in a folder, recursively, relative to `root`."""
-    folder = root / place
-    if not folder.is_dir():
-        return []
-    return [posixpath.normpath(f"{place}/{name}") for name in list_files(folder, IMAGE_SUFFIXES)]
 
 
 def _images(folder: Path) -> list[str]:

@@ -4,9 +4,9 @@ Each step writes its result last and atomically, and is skipped if that file exi
 interrupted anywhere resumes at that step, and ends with the same files as an uninterrupted one.
 """
 
-import shutil
+import os
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -127,7 +127,7 @@ class Rounds:
             options = options_of(current, options, self.settings, self.say)
         training = self._training_with(options)
         if restart and not current.push.exists():
-            shutil.rmtree(current.root, ignore_errors=True)
+            _discard(current)
         remove_half_written(current.root)
         # Check early what a push may be refused for, not after hours of training.
         for mode in self.settings.review.modes:
@@ -282,3 +282,19 @@ class Rounds:
             )
             write_estimate(self.workspace, self.settings, ledger)
         write_json(folder.push, record, indent=1)
+
+
+def _discard(folder: RoundFolder) -> None:
+    """Remove the results of a round, except what merges replaced meanwhile, the only copy of that.
+
+    The last step's result goes first, each at once: whatever is left if this is interrupted is that
+    of a round on its way, without new results next to old ones.
+    """
+    steps = (folder.mined, folder.evaluation, folder.run.root, folder.train, folder.annotations)
+    others = sorted(folder.root.iterdir()) if folder.root.is_dir() else []
+    for path in dict.fromkeys((*steps, *others)):
+        if path.exists() and path.name != "merged" and not path.name.endswith(".tmp"):
+            path.rename(path.with_name(f".{path.name}.{os.getpid()}.tmp"))
+    remove_half_written(folder.root)
+    with suppress(OSError):  # what merges replaced is there
+        folder.root.rmdir()

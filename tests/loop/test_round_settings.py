@@ -9,8 +9,10 @@ import pytest
 
 from sparsedet.annotations import Dataset, read_coco, write_coco
 from sparsedet.annotations.mined_boxes import MinedBox, write_mined
+from sparsedet.atomic_io import write_json
 from sparsedet.errors import SparseDetError
 from sparsedet.integrations.files import FilesTool
+from sparsedet.integrations.files.review_mode import FileReviewMode
 from sparsedet.loop.rounds import Rounds
 from sparsedet.loop.settings import Settings, Source
 from sparsedet.loop.workspace import Workspace
@@ -108,6 +110,59 @@ def test_a_round_goes_on_as_it_began_unless_it_is_restarted(tmp_path: Path) -> N
     folder = workspace.round(1)
     assert len(read_coco(folder.annotations).boxes) == len(drawn_since.boxes)
     assert "MAX_ITER: 3" in folder.run.config.read_text()
+
+
+@pytest.fixture
+def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A round with results of all steps but the push; another call stops before the pull."""
+    workspace = make_workspace(tmp_path)
+    folder = workspace.round(1)
+    for path in (folder.annotations, folder.train, folder.run.model, folder.mined, folder.options):
+        write_json(path, {})
+    write_json(folder.root / "merged" / "001" / "a.json", {"before": 1})
+
+    def stop(*_: object, **__: object) -> None:
+        raise Stop
+
+    monkeypatch.setattr(FileReviewMode, "prepare", stop)
+    return workspace
+
+
+def test_a_restart_keeps_what_merges_replaced(begun: Workspace) -> None:
+    with pytest.raises(Stop):
+        rounds(begun).advance(restart=True)
+    folder = begun.round(1).root
+    assert [path.name for path in folder.iterdir()] == ["merged"]
+    assert (folder / "merged" / "001" / "a.json").is_file()
+    shutil.rmtree(folder / "merged")
+    with pytest.raises(Stop):
+        rounds(begun).advance(restart=True)
+    assert begun.all_rounds() == []
+
+
+@pytest.mark.parametrize("after", range(5))
+def test_a_killed_restart_leaves_no_later_step_done(
+    begun: Workspace, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, done = Path.rename, list[Path]()
+
+    def kill(self: Path, target: Path) -> Path:
+        if len(done) == after:
+            raise KeyboardInterrupt
+        done.append(self)
+        return real(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", kill)
+        with pytest.raises(KeyboardInterrupt):
+            rounds(begun).advance(restart=True)
+    folder = begun.round(1)
+    steps = (folder.annotations, folder.train, folder.run.model, folder.mined)
+    left = [path.exists() for path in steps]
+    assert left == sorted(left, reverse=True)
+    with pytest.raises(Stop):
+        rounds(begun).advance()
+    assert not list(folder.root.glob(".*"))
 
 
 def test_a_round_chooses_by_the_boxes_once(tmp_path: Path) -> None:

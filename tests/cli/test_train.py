@@ -175,6 +175,12 @@ def train_elsewhere(data: Path, run: Path, *changes: str) -> Result:
         (["--images", "nowhere"], "no such image folder"),
         (["MODEL.WEIGHTS", "http://127.0.0.1:1/w.pth"], "w.pth: can't be fetched"),
         (["--train", "split1_30p"], "--data-root"),
+        (
+            ["SOLVER.BASE_LR", "1e-6"],
+            "SOLVER.BASE_LR_END is 2e-05, more than SOLVER.BASE_LR, 1e-06",
+        ),
+        (["MODEL.ANCHOR_GENERATOR.SIZES", "[[32],[64]]", "--minutes", "1"], "no model that can be"),
+        (["MODEL.RPN.IN_FEATURES", "['p9']"], "no model that can be trained (KeyError: 'p9')"),
     ],
 )
 def test_errors_are_one_line_and_leave_nothing(

@@ -10,6 +10,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from sparsedet.config.sections import SolverConfig
 from sparsedet.config.training_config import TrainingConfig
+from sparsedet.errors import ConfigError
 
 _BODY = "backbone.bottom_up."
 """Parameter prefix of the pretrained weights."""
@@ -21,8 +22,18 @@ _RAMP = 10
 def optimizer_and_schedule(
     config: TrainingConfig, model: nn.Module
 ) -> tuple[torch.optim.Optimizer, LRScheduler]:
-    """Return optimiser and schedule; the schedule steps once per iteration."""
+    """Return optimiser and schedule; the schedule steps once per iteration.
+
+    Raises:
+        ConfigError: when the learning rate would rise to its final value.
+    """
     solver = config.solver
+    end: float = config.node.SOLVER.BASE_LR_END
+    if solver.lr_scheduler_name == "WarmupCosineLR" and end > solver.base_lr:
+        raise ConfigError(
+            f"configuration key SOLVER.BASE_LR_END is {end:g}, more than SOLVER.BASE_LR, "
+            f"{solver.base_lr:g}; lower it as well"
+        )
     if solver.optimizer == "SGD":
         optimizer = build_optimizer(config.node, model)
     else:

@@ -25,7 +25,7 @@ from sparsedet.training.data.loader import batches, lost_workers_reported
 from sparsedet.training.data.samples import training_images, usable_feedback, without_versions
 from sparsedet.training.engine.steps import stages
 from sparsedet.training.engine.train import with_bounded_batch
-from sparsedet.training.engine.trainer import Trainer
+from sparsedet.training.engine.trainer import Trainer, check_model
 
 _UNTIMED = 2
 """First steps, in which memory is allocated and algorithms are chosen."""
@@ -144,6 +144,7 @@ def measure_steps(
     config = with_bounded_batch(config, dataset)
     config = config.prepared(method=method, seed=seed, classes=len(dataset.categories))
     config = config.with_values({"MODEL.DEVICE": device})
+    check_model(config)
     fetch_weights(config.node)
     dataset = usable_feedback(without_versions(dataset), config.feedback)
     cache = PixelCache(config.loader.cache_mib * 2**20)

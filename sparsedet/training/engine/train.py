@@ -33,7 +33,7 @@ from sparsedet.training.engine.best_checkpoint import ValidationData, check_vali
 from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.stage import Stage
 from sparsedet.training.engine.steps import Steps
-from sparsedet.training.engine.trainer import Weights
+from sparsedet.training.engine.trainer import Weights, check_model
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,8 @@ def start_run(
         check_validation(validation)
     training_images(usable_feedback(dataset, config.feedback), images, keep_unlabelled=True)
     config = config.prepared(method=method, seed=seed, classes=len(dataset.categories))
-    # Before the folder is created: a failed download leaves nothing behind.
+    # Before the folder is created: an error leaves nothing behind.
+    check_model(config)
     fetch_weights(config.node)
     config = config.with_values({"MODEL.DEVICE": device, "OUTPUT_DIR": str(run.root)})
     info = RunInfo(

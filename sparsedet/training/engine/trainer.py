@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sparsedet.config.training_config import TrainingConfig
-from sparsedet.errors import RunError, TrainingError
+from sparsedet.errors import ConfigError, RunError, TrainingError
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.compiled import compile_for_training
 from sparsedet.modeling.weights.pretrained import load_initial_weights
@@ -35,6 +35,23 @@ _MAX_DETAIL = 150
 
 Weights = dict[str, Tensor]
 """A training state, by name."""
+
+
+def check_model(config: TrainingConfig) -> None:
+    """Check that model, optimiser and schedule can be built, on the CPU.
+
+    Raises:
+        ConfigError: with what torch or detectron2 say, which don't name a key.
+    """
+    config = config.with_values({"MODEL.DEVICE": "cpu"})
+    try:
+        optimizer_and_schedule(config, checkpoint.build(config.node))
+    except (AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:_MAX_DETAIL]
+        raise ConfigError(
+            f"the configuration gives no model that can be trained ({reason}); check the keys of "
+            "MODEL and SOLVER that differ from the configuration's own"
+        ) from error
 
 
 class Trainer:

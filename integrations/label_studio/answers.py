@@ -192,6 +192,22 @@ def text(entry: Mapping[str, Any], key: str, what: str) -> str:
     return value
 
 
+def check_page(entries: Sequence[object], total: int, before: int, what: str) -> None:
+    """Check that a page of a list is empty only at the list's end.
+
+    Args:
+        entries: those on the page.
+        total: number of entries on all pages, in the same answer.
+        before: number of entries that fit on the pages before.
+        what: names the request in errors.
+
+    Raises:
+        OddAnswerError: if entries are missing: they would seem to be deleted.
+    """
+    if not entries and total > before:
+        _refuse(what, f"an empty page, though {total} entries should be there")
+
+
 def check_annotations(value: object, what: str) -> list[dict[str, Any]]:
     """Return the annotations of a task; null is an empty list.
 

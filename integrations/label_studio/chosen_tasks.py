@@ -7,7 +7,7 @@ from typing import Any
 from sparsedet.errors import ToolError
 from sparsedet.tool import Choice
 
-from .answers import identifier, number, objects_of
+from .answers import check_page, identifier, number, objects_of
 from .config_xml import listed
 from .connection import Connection
 from .projects import OddTask, export_tasks, task_data
@@ -117,6 +117,7 @@ def _in_view(connection: Connection, project: int, view: int) -> frozenset[int]:
         }
         answer = connection.get_object("api/tasks/", params, what)
         tasks, total = objects_of(answer, "tasks", what), number(answer, "total", what)
+        check_page(tasks, total, (page - 1) * _PAGE, what)
         # An empty page means that tasks were deleted in the meantime.
         if not tasks:
             break

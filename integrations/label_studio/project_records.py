@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .answers import identifier, number, objects_of, text
+from .answers import check_page, identifier, number, objects_of, text
 from .connection import Connection
 
 _PAGE = 100
@@ -49,6 +49,7 @@ def list_projects(connection: Connection, what: str) -> Iterator[ProjectRecord]:
         where = {"page": page, "page_size": _PAGE}
         answer = connection.get_object("api/projects/", where, what)
         found, total = objects_of(answer, "results", what), number(answer, "count", what)
+        check_page(found, total, (page - 1) * _PAGE, what)
         for entry in found:
             yield _record(entry, what)
         seen += len(found)

@@ -12,6 +12,7 @@ from .annotation_choice import with_task_date
 from .answers import (
     OddAnswerError,
     as_object,
+    check_page,
     check_task,
     identifier,
     number,
@@ -217,6 +218,7 @@ def _listed(
         }
         answer = connection.get_object("api/tasks/", params, what)
         tasks, total = objects_of(answer, "tasks", what), number(answer, "total", what)
+        check_page(tasks, total, (page - 1) * page_size, what)
         # An empty page means that tasks were deleted in the meantime.
         if not tasks:
             return

@@ -8,8 +8,11 @@ import pytest
 
 from sparsedet.errors import ToolError
 from sparsedet.integrations.label_studio.annotation_choice import digest
+from sparsedet.integrations.label_studio.answers import OddAnswerError
 from sparsedet.integrations.label_studio.connection import Connection
 from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
+from sparsedet.integrations.label_studio.project_records import list_projects
+from sparsedet.integrations.label_studio.projects import task_data
 from sparsedet.integrations.label_studio.request_errors import (
     RequestFailedError,
     RequestRefusedError,
@@ -153,3 +156,29 @@ def test_an_annotation_of_a_killed_merge_stays_if_somebody_changed_it(
     reasons = server.restore(replaced(7, None))
     assert bool(reasons) is left
     assert server.annotations[7] == (now if left else None)
+
+
+@dataclass
+class Pages:
+    """A server that answers with these pages of a list."""
+
+    pages: list[dict[str, Any]]
+
+    def get_object(self, path: str, params: Mapping[str, Any], what: str) -> Any:
+        return self.pages[params["page"] - 1]
+
+
+def tasks(*ids: int, total: int) -> dict[str, Any]:
+    return {"tasks": [{"id": id, "data": {"image": "x"}} for id in ids], "total": total}
+
+
+def test_a_list_that_is_empty_by_mistake_does_not_look_deleted() -> None:
+    for pages in ([tasks(total=3)], [tasks(*range(1, 5001), total=5002), tasks(total=5002)]):
+        with pytest.raises(OddAnswerError, match="an empty page, though"):
+            list(task_data(cast(Connection, Pages(pages)), SOURCE))
+    with pytest.raises(OddAnswerError, match="an empty page, though"):
+        list(list_projects(cast(Connection, Pages([{"results": [], "count": 1}])), "listing"))
+    # Tasks may be deleted, all of them too.
+    assert not list(task_data(cast(Connection, Pages([tasks(total=0)])), SOURCE))
+    pages = [tasks(*range(1, 5001), total=5002), tasks(total=4990)]
+    assert len(list(task_data(cast(Connection, Pages(pages)), SOURCE))) == 5000

@@ -74,6 +74,9 @@ def open_project(root: Path, name: str, rename: Mapping[str, str]) -> Project:
         ToolError: if there is none, or it is the review folder of another one.
     """
     path = resolve_below(root, name)
+    link = root / name
+    if link.is_symlink() and path.is_file() and (link.parent / "images").is_dir():
+        path = link.parent.resolve() / link.name  # the images are next to the link
     _refuse_reviews(path)
     if path.is_file():
         return Project(path, "yolo" if is_yolo(path) else "coco", rename)

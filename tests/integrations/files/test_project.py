@@ -19,7 +19,8 @@ from sparsedet.sheets.drawing import draw_sheets
 from sparsedet.tool import ToolOptions
 from tests.integrations.files.conftest import Pulled
 from tests.integrations.files.formats.datasets import write_image
-from tests.integrations.files.samples import PROJECT, read, write
+from tests.integrations.files.memory import review_mode
+from tests.integrations.files.samples import PROJECT, mined_boxes, read, write
 
 
 def test_what_is_pulled(pulled: Pulled) -> None:
@@ -38,6 +39,18 @@ def test_what_is_pulled(pulled: Pulled) -> None:
     assert [box.xyxy for box in dataset.verified_negatives] == [(60, 10, 80, 30)]
     summary = pulled.tool.summary("cars")
     assert (summary.title, summary.images, summary.labels) == ("cars", 3, ("car", "bus"))
+
+
+def test_a_linked_file_has_its_images_next_to_the_link(pulled: Pulled, tmp_path: Path) -> None:
+    shared = tmp_path / "shared" / "all.json"
+    shared.parent.mkdir()
+    pulled.annotations.rename(shared)
+    (pulled.folder / "mine.json").symlink_to(shared)
+    again = pulled.tool.pull("cars/mine.json", tmp_path / "other" / "images")
+    assert again.images == pulled.dataset.images
+    review_mode(pulled.tool).push("cars/mine.json", ToReview(again, mined_boxes(again), "run-1"))
+    assert (pulled.folder / "mine-review" / "run-1" / "to_review.json").is_file()
+    assert [path.name for path in shared.parent.iterdir()] == ["all.json"]
 
 
 def test_images_are_links_and_follow_the_project(pulled: Pulled) -> None:

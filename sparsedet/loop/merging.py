@@ -282,12 +282,13 @@ class _Merge:
             self.images[tool_id].written,
             one.version,
         )
-        self.merging.ledger.record_written(self.source, {tool_id: (written, one.version)})
         assert self.folder is not None
         path = image_file(self.folder, self.source, tool_id)
         if one.changes and path.is_file():
+            # Before the ledger, which the next merge completes, and which is rebuilt from this.
             known = read_merged(path)
             write_json(path, known | {"written": written_to_json(written), "version": one.version})
+        self.merging.ledger.record_written(self.source, {tool_id: (written, one.version)})
 
     def _described(self, one: Applied, tool: AnnotationTool) -> MergedImage:
         change = self.held.get(one.tool_id, one.changes)

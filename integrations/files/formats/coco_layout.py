@@ -6,16 +6,19 @@ Roboflow, or `annotations/instances_train2017.json` with the images in `train201
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
+from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.formats import SPLIT_NAMES, canonical_split
 from sparsedet.loop.workspace import Workspace, enclosing
 from sparsedet.mining.detection_file import IMAGES_SUFFIX
 
 from .alike_names import AlikeFiles, note_alike
-from .image_folders import is_dangling, normal
+from .image_folders import is_dangling, list_files, normal
 from .other_tools.file_kinds import json_kind
 
 _FOLDERS = ("", "annotations", "Annotations", "labels")
@@ -91,8 +94,8 @@ def names_in(folder: Path, names: Sequence[str]) -> Mapping[str, str]:
     """Return names of files in a folder by their names in annotations.
 
     Leading folders of a name may be wrong: `images/` if that is the folder itself, or those of
-    another machine. Case and Unicode form may differ, too. A name that matches no file or several
-    ones is left out.
+    another machine. Case and Unicode form may differ, too, and files without folders in their name
+    may be in one. A name that matches no file or several ones is left out.
     """
     found = {name: name for name in names if _is_file(folder, name)}
     _add(found, names, lambda name: next((e for e in _ends(name) if _is_file(folder, e)), None))
@@ -101,7 +104,23 @@ def names_in(folder: Path, names: Sequence[str]) -> Mapping[str, str]:
     _add(found, names, lambda name: None if _is_rooted(name) else files.find(name))
     _add(found, names, lambda name: _found_alike(files, name))
     note_alike(folder, dict(islice(found.items(), known, None)))
+    if any(_is_bare(name) and name not in found for name in names):
+        inner = _only_inner(folder)
+        _add(found, names, lambda name: inner.get(name) if _is_bare(name) else None)
     return found
+
+
+def _is_bare(name: str) -> bool:
+    """Whether a name has no folder, so that the file may be in any."""
+    return "/" not in name and ":" not in name
+
+
+def _only_inner(folder: Path) -> dict[str, str]:
+    """Return the images in sub-folders by their last part, if no other one has it."""
+    found: dict[str, list[str]] = {}
+    for name in list_files(folder, IMAGE_SUFFIXES):
+        found.setdefault(PurePosixPath(name).name, []).append(name)
+    return {last: same[0] for last, same in found.items() if len(same) == 1}
 
 
 def _add(found: dict[str, str], names: Sequence[str], find: Callable[[str], str | None]) -> None:
@@ -206,6 +225,9 @@ def _is_rooted(name: str) -> bool:
 
 def _ends(name: str) -> Iterator[str]:
     """Yield a name without its first folder, without its first two, ..."""
+    if "://" in name:
+        with suppress(ValueError):  # brackets without an IPv6 address
+            name = unquote(urlsplit(name).path)
     parts = [part for part in name.split("/") if part]
     first = 0 if _is_rooted(name) else 1
     for start in range(first, len(parts)):

@@ -29,11 +29,12 @@ def merged(parts: Sequence[tuple[str, Loaded]], faults: Faults) -> Loaded:
     folders = [loaded.images for _, loaded in parts]
     known = [folder for folder in folders if folder is not None]
     if known and len(known) < len(folders):
-        without = [name for name, loaded in parts if loaded.images is None]
-        raise AnnotationError(
-            f"{faults.source}: where are the images of {', '.join(without)}? Choose a split with "
-            "--split"
-        )
+        without = [name for name, part in parts if part.images is None and part.dataset.images]
+        if without:
+            raise AnnotationError(
+                f"{faults.source}: where are the images of {', '.join(without)}? Choose a split "
+                "with --split"
+            )
     root = Path(os.path.commonpath([normal(folder) for folder in known])) if known else None
     whole = _Whole()
     for (name, loaded), folder in zip(parts, folders, strict=True):

@@ -19,6 +19,9 @@ from sparsedet.annotations.faults import (
 
 logger = logging.getLogger(__name__)
 
+_SHOWN = 10
+"""Maximum number of classes to name."""
+
 Holds = Callable[[str, Any], bool]
 """Whether a format can store a key with this value."""
 
@@ -186,6 +189,18 @@ def common_losses(
 def counted(what: str, number: int) -> str:
     """Return a phrase like `crowd regions (3)`; empty for none."""
     return f"{what} ({number})" if number else ""
+
+
+def unused_classes(dataset: Dataset, used: Collection[int]) -> str:
+    """Return a phrase on the classes without boxes, with the first names; empty for none.
+
+    Args:
+        dataset: the dataset to write.
+        used: ids of classes with boxes.
+    """
+    names = [category.name for category in dataset.categories if category.id not in used]
+    more = ", ..." if len(names) > _SHOWN else ""
+    return counted(f"classes without boxes: {', '.join(names[:_SHOWN])}{more}", len(names))
 
 
 def has_own_area(box: Box) -> bool:

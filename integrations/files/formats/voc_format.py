@@ -34,6 +34,7 @@ from .conversion import (
     has_own_area,
     real_splits,
     to_dataset,
+    unused_classes,
     with_split,
 )
 from .image_folders import SLIGHTLY, check_stems, link_images, read_sizes, stem
@@ -128,14 +129,13 @@ class PascalVocFormat:
             dataset, box_keys=holds_object_key, image_keys=holds_image_key, class_ids=ids
         )
         crowds = sum(box.iscrowd for box in dataset.boxes)
-        unused = [category.name for category in dataset.categories if category.id not in used]
         lost += [
             counted(
                 "boxes thinner than a pixel, left out",
                 len(dataset.boxes) - crowds - len(kept.boxes),
             ),
             counted("areas of masks", sum(has_own_area(box) for box in kept.boxes)),
-            counted(f"classes without boxes: {', '.join(unused)}", len(unused)),
+            unused_classes(dataset, used),
         ]
         return [text for text in lost if text]
 

@@ -84,10 +84,10 @@ def parse_label(
     values = [_number(text, where) for text in columns]
     index = int(values[0])
     if index != values[0] or index not in names:
+        numbers = f", which are numbered from {min(names)} to {max(names)}" if names else ""
         raise FaultyEntryError(
             UNKNOWN_CLASS,
-            f"{where}: class {columns[0]} is not one of the {len(names)} classes, which are "
-            f"numbered from {min(names)} to {max(names)}",
+            f"{where}: class {columns[0]} is not one of the {len(names)} classes{numbers}",
         )
     for text, value in zip(columns[1:], values[1:], strict=True):
         if not -_BEYOND <= value <= 1 + _BEYOND:

@@ -176,7 +176,8 @@ def _read_names(path: Path) -> tuple[Mapping[str, Any], dict[int, str]]:
         content = read_yaml(path)
     except SparseDetError as error:
         raise AnnotationError(str(error)) from error
-    if not isinstance(content, dict) or not content.get("names"):
+    # An empty list or object is what data without classes has.
+    if not isinstance(content, dict) or content.get("names") in (None, ""):
         raise AnnotationError(f"{path}: has no `names` of classes")
     if "kpt_shape" in content:
         raise AnnotationError(f"{path}: describes keypoints (kpt_shape), sparsedet reads boxes")

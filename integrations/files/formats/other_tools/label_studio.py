@@ -11,7 +11,7 @@ from sparsedet.errors import AnnotationError
 from sparsedet.formats import SPLIT_NAMES, canonical_split
 from sparsedet.push_modes import Progress, no_progress
 
-from ..conversion import common_losses, counted, has_own_area
+from ..conversion import common_losses, counted, has_own_area, unused_classes
 from ..image_folders import link_images
 from .file_kinds import has_json, json_files
 from .label_studio_tasks import read_tasks
@@ -74,10 +74,9 @@ class LabelStudioFormat(ReadFormat):
             image_keys=lambda key, value: False,
             class_ids={id: number for number, id in enumerate(order, start=1)},
         )
-        unused = [category.name for category in dataset.categories if category.id not in used]
         lost += [
             counted("areas of masks", sum(map(has_own_area, dataset.boxes))),
-            counted(f"classes without boxes: {', '.join(unused)}", len(unused)),
+            unused_classes(dataset, used),
         ]
         return [text for text in lost if text]
 

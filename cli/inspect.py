@@ -116,3 +116,6 @@ def _show(found: "Inspection") -> None:
     for kind, faults in kinds.items():
         typer.echo(f"  {kind.what}: {len(faults)}, {kind.remedy}")
         typer.echo(f"      {places(faults, _SHOWN)}")
+        if kind.loses:
+            # The kind alone does not say what to repair.
+            typer.echo(f"      first: {faults[0].detail}")

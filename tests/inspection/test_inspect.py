@@ -118,10 +118,12 @@ def test_all_faults_are_found_at_once_with_their_ids(tmp_path: Path) -> None:
 
 
 def test_people_see_every_kind_with_its_places(tmp_path: Path) -> None:
-    shown = sparsedet_here("inspect", _faulty(tmp_path))
+    file = _faulty(tmp_path)
+    shown = sparsedet_here("inspect", file)
     assert shown.status == 3
     assert f" of {len(FAULTS)} kinds\n" in shown.out
     assert "  boxes without area: 2, left out\n      annotations id 20, 21\n" in shown.out
+    assert f"      first: {file}: annotations id 20: bbox" in shown.out
     assert "COCO, images in" in shown.out
 
 

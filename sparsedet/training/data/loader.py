@@ -81,7 +81,7 @@ def batches(
         cache = PixelCache(config.loader.cache_mib * 2**20)
     workers = config.loader.num_workers
     if workers < 0:
-        cached = _cached_bytes(packed, config.input)
+        cached = decoded_bytes(packed, config.input)
         workers = choose_workers(cached, cache.limit, device=config.model.device)
     if workers:
         # Parallelism by processes instead of threads. Also, OpenCV's threads don't survive a fork,
@@ -150,7 +150,7 @@ def _report_unreadable(
         yield loaded.batch
 
 
-def _cached_bytes(images: PackedDataset, config: InputConfig) -> int:
+def decoded_bytes(images: PackedDataset, config: InputConfig) -> int:
     """Return the size of all decoded images, in bytes."""
     if len(config.min_size_train) > 1:
         # Tiles are cut from images that are kept as they were decoded.

@@ -7,8 +7,8 @@ not measure again.
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import inf
+from dataclasses import dataclass, replace
+from math import ceil, inf
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,7 +21,7 @@ from sparsedet.mining.detect import detect
 from sparsedet.modeling.inputs import PixelCache
 from sparsedet.modeling.weights.pretrained import fetch_weights
 from sparsedet.runtime import processes
-from sparsedet.training.data.loader import batches, lost_workers_reported
+from sparsedet.training.data.loader import batches, decoded_bytes, lost_workers_reported
 from sparsedet.training.data.samples import training_images, usable_feedback, without_versions
 from sparsedet.training.engine.steps import stages
 from sparsedet.training.engine.train import with_bounded_batch
@@ -51,6 +51,10 @@ class StepTime:
 
     step: float
     """Seconds of an iteration."""
+    loading: float = 0.0
+    """Seconds that an iteration also takes until all images are in the cache."""
+    loads: int = 0
+    """Number of these iterations."""
     mining: float = 0.0
     """Seconds of one mining of all images."""
     staged: StagedConfig | None = None
@@ -62,7 +66,8 @@ class StepTime:
 
     def seconds(self, iterations: int) -> float:
         """Return the time of a training of this length, minings included."""
-        return iterations * self.step + self.minings(iterations) * self.mining
+        loading = min(iterations, self.loads) * self.loading
+        return iterations * self.step + loading + self.minings(iterations) * self.mining
 
     def iterations_in(self, minutes: float) -> int:
         """Return the iterations that fit into the minutes, minings included."""
@@ -150,33 +155,37 @@ def measure_steps(
     cache = PixelCache(config.loader.cache_mib * 2**20)
     trainer = Trainer(config, seed)
     trainer.start(None, 0, [category.name for category in dataset.categories])
+    views = training_images(
+        dataset,
+        images,
+        keep_unlabelled=not config.loader.filter_empty_annotations,
+        tile=config.input.tile,
+    )
     seconds: list[float] = []
-    begin = time.monotonic()
+    waits: list[float] = []
+    begin = end = time.monotonic()
     with lost_workers_reported():
-        for batch in batches(
-            training_images(
-                dataset,
-                images,
-                keep_unlabelled=not config.loader.filter_empty_annotations,
-                tile=config.input.tile,
-            ),
-            config,
-            seed=seed,
-            start=0,
-            end=_UNTIMED + _TIMED,
-            cache=cache,
-        ):
+        for batch in batches(views, config, seed=seed, start=0, end=_UNTIMED + _TIMED, cache=cache):
             start = time.monotonic()
             trainer.step(batch)
-            seconds.append(time.monotonic() - start)
+            waits.append(start - end)
+            end = time.monotonic()
+            seconds.append(end - start)
             spent = time.monotonic() - begin > _SHARE * 60 * minutes
             if spent and len(seconds) >= _UNTIMED + _LEAST_TIMED:
                 break
-    step = median(seconds[_UNTIMED:])
+    step, decoded = median(seconds[_UNTIMED:]), decoded_bytes(views, config.input)
+    if decoded > cache.limit:
+        # Images are decoded again and again.
+        times = StepTime(step + median(waits[_UNTIMED:]))
+    else:
+        # In other processes, each with a cache of its own, all are decoded at least once.
+        share = cache.bytes / decoded or len(waits) * config.solver.batch_size / views.files
+        times = StepTime(step, sum(waits) / len(waits), ceil(len(waits) / share))
     if method != "staged":
-        return StepTime(step)
+        return times
     per_image = _detection_seconds(trainer, config, dataset.images, images)
-    return StepTime(step, len(dataset.images) * per_image, config.staged)
+    return replace(times, mining=len(dataset.images) * per_image, staged=config.staged)
 
 
 def _detection_seconds(

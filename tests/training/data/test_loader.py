@@ -17,7 +17,12 @@ from sparsedet.modeling.inputs import PixelCache
 from sparsedet.modeling.targets import Role
 from sparsedet.run_folder import RunFolder
 from sparsedet.runtime import resources
-from sparsedet.training.data.loader import Batch, _cached_bytes, batches, lost_workers_reported
+from sparsedet.training.data.loader import (
+    Batch,
+    batches,
+    decoded_bytes,
+    lost_workers_reported,
+)
 from sparsedet.training.data.samples import training_images
 from sparsedet.training.engine.train import check_same_run, start_run
 from tests.conftest import Scenes
@@ -74,7 +79,7 @@ def test_the_cache_takes_what_was_reckoned(scenes: Scenes, short_sides: str) -> 
     images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)
     cache = PixelCache(2**30)
     list(batches(images, config, seed=3, start=0, end=6, cache=cache))
-    assert cache.bytes == _cached_bytes(images, config.input) > 0
+    assert cache.bytes == decoded_bytes(images, config.input) > 0
 
 
 def test_an_epoch_shows_every_image_once(scenes: Scenes) -> None:

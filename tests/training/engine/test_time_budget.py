@@ -1,12 +1,15 @@
 """Trainings of so many minutes: iterations from the time of a step, the schedule stretched."""
 
 import math
+import time
 from typing import Any
 
 import pytest
 
+from sparsedet.annotations import read_image
 from sparsedet.config.training_config import load_config
 from sparsedet.errors import ConfigError
+from sparsedet.modeling import inputs
 from sparsedet.training.engine import time_budget
 from sparsedet.training.engine.time_budget import (
     StepTime,
@@ -27,6 +30,41 @@ def test_iterations_take_the_minutes_that_minings_leave() -> None:
     assert StepTime(0.5, mining=900.0, staged=staged).iterations_in(10) == 144
     assert StepTime(0.5, mining=900.0, staged=staged).iterations_in(0.01) == 10
     assert StepTime(0.5).iterations_in(1e300) == 10**9
+
+
+def test_images_are_loaded_once_where_they_fit_into_the_cache() -> None:
+    assert StepTime(0.5, loading=2.0, loads=150).iterations_in(10) == 600
+    assert StepTime(0.5, loading=2.0, loads=10**6).iterations_in(10) == 240
+
+
+@pytest.mark.parametrize("cache", [0, 2048])
+def test_slow_loading_is_part_of_a_step(
+    scenes: Scenes, monkeypatch: pytest.MonkeyPatch, cache: int
+) -> None:
+    """A batch is of two images."""
+
+    def slowly(*given: Any) -> Any:
+        time.sleep(0.5)
+        return read_image(*given)
+
+    monkeypatch.setattr(inputs, "read_image", slowly)
+    keys = ("DATALOADER.NUM_WORKERS", "0", "DATALOADER.CACHE_MIB", str(cache))
+    times = measure_steps(
+        short_config(800, *keys),
+        scenes.dataset,
+        scenes.images,
+        method="plain",
+        seed=1,
+        device="cpu",
+        minutes=0.001,
+    )
+    if cache:
+        labelled = {box.image_id for box in scenes.dataset.boxes}
+        assert times.loads * times.loading == pytest.approx(0.5 * len(labelled), rel=0.3)
+        assert times.step < 1
+    else:
+        assert times.step >= 1
+        assert times.loads == 0
 
 
 def test_a_mining_that_takes_too_long_is_reported(

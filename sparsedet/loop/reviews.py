@@ -129,12 +129,20 @@ def unread_places(
     Sends one request per place, and reads no review.
 
     Raises:
-        ToolError: when a place can't be reached.
+        ToolError: when a place can't be reached, and no other one has reviews.
     """
     found = []
+    failed: ToolError | None = None
     for place in ledger.places():
         known = reading.of(place) if reading else None
-        state = connections.mode(place).review_state(place.review_project)
+        try:
+            state = connections.mode(place).review_state(place.review_project)
+        except ToolError as error:
+            failed = failed or error
+            continue
         if known is None or known.state != state:
             found.append(place)
+    # Where others have reviewed, there is something to read in any case.
+    if failed is not None and not found:
+        raise failed
     return found

@@ -1,12 +1,14 @@
 """When reviews were last read, and whether there are newer ones."""
 
+import shutil
 from contextlib import closing
+from copy import copy
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from sparsedet.errors import SparseDetError
+from sparsedet.errors import SparseDetError, ToolError
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.ledger import Ledger
 from sparsedet.loop.last_reading import (
@@ -71,6 +73,19 @@ def test_a_missing_folder_does_not_mean_that_nobody_reviewed(project: SmallProje
     assert "not checked for newer reviews" in checked.err
     assert f"{review.name}: the folder was deleted" in checked.err
     assert "nobody has reviewed since" not in checked.err
+
+
+def test_a_missing_folder_does_not_hide_reviews_elsewhere(project: SmallProject) -> None:
+    other = copy(project)
+    other.project = project.tool.set_up_project("other", project.dataset, project.workspace.images)
+    other.push("v2", project.mined("v2"))
+    project.collect()
+    shutil.rmtree(other.folder / other.project / "review")
+    with pytest.raises(ToolError, match="the folder was deleted"):
+        is_newer(project)
+    for review in project.tool.open_reviews(f"{project.project}/review"):
+        review.submit(review.regions)
+    assert is_newer(project)
 
 
 @pytest.mark.label_studio

@@ -13,6 +13,7 @@ from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import AnnotationError
 from sparsedet.mining.detections import Detections
 from sparsedet.mining.looks import looking
+from sparsedet.modeling.checkpoint import too_little_memory
 from sparsedet.modeling.inputs import InferenceInput, PixelCache, UInt8Image
 from sparsedet.modeling.tiles import Tile, is_cut, merge, views_of
 from sparsedet.runtime import processes
@@ -51,6 +52,7 @@ def detect(
 
     Raises:
         AnnotationError: when too many images can't be decoded, or all.
+        RunError: when the GPU's memory does not suffice.
     """
     ids = np.array(category_ids, dtype=np.int64)
     if cache is None:
@@ -94,7 +96,12 @@ def _on_view(
     """Detect on resized `pixels` of a view; boxes are in pixels of the image."""
     with torch.inference_mode(), looking(model) as looks:
         given = at_test.of_resized(pixels, *_size(image, view))
-        found = model([given])[0]["instances"].to("cpu")
+        try:
+            found = model([given])[0]["instances"].to("cpu")
+        except torch.OutOfMemoryError as error:
+            height, width = pixels.shape[:2]
+            what = f"to detect on image id {image.id} at {width} x {height} pixels"
+            raise too_little_memory(what) from error
     boxes = found.pred_boxes.tensor.numpy().astype(np.float64)
     if view is not None:
         boxes += np.array([view.left, view.top] * 2)

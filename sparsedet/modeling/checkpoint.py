@@ -115,9 +115,16 @@ def first_names(names: Iterable[str]) -> str:
 
 
 def build(cfg: CfgNode) -> nn.Module:
-    """Build the configured model with random weights on cfg.MODEL.DEVICE."""
+    """Build the configured model with random weights on cfg.MODEL.DEVICE.
+
+    Raises:
+        RunError: when the GPU has no room for it.
+    """
     limit_threads()
-    model: nn.Module = build_model(cfg)
+    try:
+        model: nn.Module = build_model(cfg)
+    except torch.OutOfMemoryError as error:
+        raise too_little_memory("for the model") from error
     if not cfg.MODEL.COMPILE:
         # A compiler makes kernels of its own, of the layers as they are.
         speed_up(model)
@@ -135,6 +142,14 @@ def build_for_inference(cfg: CfgNode, weights: Path, device: str) -> nn.Module:
     model = build(cfg)
     load_weights(model, weights)
     return model.eval()
+
+
+def too_little_memory(what: str) -> RunError:
+    """Return the error of a GPU whose memory does not suffice, `for` or `to` do something."""
+    return RunError(
+        f"the GPU's memory does not suffice {what}; close other programs that use the GPU, or pass "
+        "--device cpu"
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -108,8 +108,8 @@ class Trainer:
             if self.ema is not None:
                 self.ema.load_state_dict(state["average"])
             self.iteration = state["iteration"]
-        except torch.OutOfMemoryError:
-            raise
+        except torch.OutOfMemoryError as error:
+            raise checkpoint.too_little_memory("for the model") from error
         except (KeyError, ValueError, RuntimeError) as error:
             # Of other parameters: torch raises any of these.
             reason = " ".join(str(error).split())[:_MAX_DETAIL]

@@ -17,6 +17,8 @@ from sparsedet.annotations.faults import (
     FaultyEntryError,
 )
 
+from .image_folders import is_listed
+
 logger = logging.getLogger(__name__)
 
 _SHOWN = 10
@@ -189,6 +191,18 @@ def common_losses(
 def counted(what: str, number: int) -> str:
     """Return a phrase like `crowd regions (3)`; empty for none."""
     return f"{what} ({number})" if number else ""
+
+
+def with_listed_images(dataset: Dataset) -> Dataset:
+    """Return a dataset without images that no reader of folders would find again."""
+    kept = [image for image in dataset.images if is_listed(image.file_name)]
+    return dataset if len(kept) == len(dataset.images) else dataset.with_images(kept)
+
+
+def unlisted_images(dataset: Dataset) -> str:
+    """Return a phrase on the images that `with_listed_images` leaves out; empty for none."""
+    left_out = sum(not is_listed(image.file_name) for image in dataset.images)
+    return counted("images that are hidden or have no suffix of images, left out", left_out)
 
 
 def unused_classes(dataset: Dataset, used: Collection[int]) -> str:

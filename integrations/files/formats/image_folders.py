@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from sparsedet.annotations import upright_size
 from sparsedet.annotations.entries import is_text
 from sparsedet.annotations.faults import IMAGE_UNREADABLE, Faults
+from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import AnnotationError
 from sparsedet.formats import SPLIT_NAMES
@@ -36,6 +37,12 @@ def list_files(folder: Path, suffixes: Iterable[str], *, dangling: bool = False)
     wanted = frozenset(suffixes)
     names = _walk(folder, "", FolderLinks(folder), dangling)
     return sorted(name for name in names if _suffix(name) in wanted)
+
+
+def is_listed(name: str) -> bool:
+    """Return whether a listing of images has this one: not hidden, with a suffix of images."""
+    hidden = any(part.startswith(".") for part in PurePosixPath(name).parts)
+    return not hidden and _suffix(name) in IMAGE_SUFFIXES
 
 
 def is_file(entry: "os.DirEntry[str]") -> bool:

@@ -34,7 +34,9 @@ from .conversion import (
     has_own_area,
     real_splits,
     to_dataset,
+    unlisted_images,
     unused_classes,
+    with_listed_images,
     with_split,
 )
 from .image_folders import SLIGHTLY, check_stems, link_images, read_sizes, stem
@@ -121,6 +123,7 @@ class PascalVocFormat:
 
     def losses(self, dataset: Dataset) -> Sequence[str]:
         """Return what VOC can't store: crowd regions, thin boxes, classes without boxes, ..."""
+        unlisted, dataset = unlisted_images(dataset), with_listed_images(dataset)
         kept = _writable(dataset)
         used = {box.category_id for box in kept.boxes}
         names = sorted(c.name for c in dataset.categories if c.id in used)
@@ -130,6 +133,7 @@ class PascalVocFormat:
         )
         crowds = sum(box.iscrowd for box in dataset.boxes)
         lost += [
+            unlisted,
             counted(
                 "boxes thinner than a pixel, left out",
                 len(dataset.boxes) - crowds - len(kept.boxes),
@@ -151,6 +155,8 @@ class PascalVocFormat:
 
         Sub-folders are kept: `day/a.png` has its boxes in `Annotations/day/a.xml`.
         """
+        if images is not None:  # else, label files may be for a program that finds them
+            dataset = with_listed_images(dataset)
         names = [image.file_name for image in dataset.images]
         check_stems(names, ".xml")
         kept = _writable(dataset)

@@ -28,6 +28,8 @@ from .conversion import (
     has_own_area,
     real_splits,
     to_dataset,
+    unlisted_images,
+    with_listed_images,
     with_split,
 )
 from .image_folders import check_stems, link_images, read_sizes
@@ -109,6 +111,7 @@ class YoloFormat:
 
     def losses(self, dataset: Dataset) -> Sequence[str]:
         """Return what YOLO can't store: crowd regions, keys, most masks, ..."""
+        unlisted, dataset = unlisted_images(dataset), with_listed_images(dataset)
         indices = class_indices(dataset)
         lost = common_losses(
             dataset,
@@ -121,6 +124,7 @@ class YoloFormat:
         masks = sum(bool(box.extra.get(_SEGMENTATION)) and outline(box) is None for box in boxes)
         areas = sum(has_own_area(box) and outline(box) is None for box in boxes)
         lost += [
+            unlisted,
             counted("masks that are not a single outline, their boxes stay", masks),
             counted("areas of masks", areas),
         ]
@@ -141,6 +145,8 @@ class YoloFormat:
         requires. File names that already contain a folder `images` (`train/images/a.jpg`) keep it,
         as in Roboflow's exports.
         """
+        if images is not None:  # else, label files may be for a program that finds them
+            dataset = with_listed_images(dataset)
         names = [image.file_name for image in dataset.images]
         base = "." if names and all(_has_own_folder(name) for name in names) else IMAGES
         check_stems(names, ".txt")

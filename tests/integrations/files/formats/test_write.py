@@ -45,6 +45,14 @@ def both(*losses: str) -> tuple[list[str], list[str]]:
             ["crowd regions, left out (1)", "classes without boxes: zebra (1)"],
             ["crowd regions, left out (1)"],
         ),
+        (
+            replace(PLAIN, images=(PLAIN.images[0], Image(2, ".b.jpg", 120, 80))),
+            [
+                "images that are hidden or have no suffix of images, left out (1)",
+                "classes without boxes: zebra (1)",
+            ],
+            ["images that are hidden or have no suffix of images, left out (1)"],
+        ),
         (changed(origin="accepted"), *both("origins of boxes (1)")),
         (changed(tool_id="x"), *both("tool ids of images and boxes (1)")),
         (first_image(exhaustive=True), *both("marks of exhaustive images (1)")),
@@ -211,3 +219,20 @@ def test_images_are_linked(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         load_format(name).write(dataset, tmp_path / name, images=tmp_path / "source")
         assert (tmp_path / name / folder / "a.jpg").samefile(tmp_path / "source/a.jpg")
+
+
+@pytest.mark.parametrize("name", ["a", "a.jpeg2", ".a.jpg", ".day/a.jpg"])
+@pytest.mark.parametrize("format", ["voc", "yolo"])
+def test_images_that_no_reader_would_find_are_left_out(
+    format: str, name: str, tmp_path: Path
+) -> None:
+    dataset = first_image(file_name=name)
+    for image in dataset.images:
+        write_image(tmp_path / "source/image.jpg")
+        (tmp_path / "source" / image.file_name).parent.mkdir(exist_ok=True)
+        (tmp_path / "source/image.jpg").rename(tmp_path / "source" / image.file_name)
+    (out := tmp_path / "out").mkdir()
+    load_format(format).write(dataset, out, images=tmp_path / "source")
+    assert objects(read_dataset(out).dataset) == {
+        "b.jpg": [("zebra", pytest.approx((5, 5, 6, 60)))]
+    }

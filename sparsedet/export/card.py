@@ -167,8 +167,8 @@ class ModelCard:
                 "## Data and figures",
                 "",
                 f"- Trained on {self.boxes:,} boxes on {self.images:,} images "
-                f"(`{one_line(self.data)}`). They may contain objects without a box: the method is made for "
-                "that.",
+                f"(`{one_line(self.data)}`). "
+                "They may contain objects without a box: the method is made for that.",
                 *(figures or ["- Not measured: `sparsedet train --val` writes figures."]),
                 "",
                 "## Licence of the initial weights",

@@ -7,6 +7,17 @@ import httpx
 
 from sparsedet.errors import ToolError
 
+_OF_ONE_OBJECT = frozenset(
+    {
+        httpx.codes.BAD_REQUEST,
+        httpx.codes.NOT_FOUND,
+        httpx.codes.CONFLICT,
+        httpx.codes.GONE,
+        httpx.codes.UNPROCESSABLE_ENTITY,
+        httpx.codes.LOCKED,
+    }
+)
+
 
 class RequestFailedError(ToolError):
     """A request had no usable answer; unlike other errors, it says nothing about the project."""
@@ -24,3 +35,8 @@ class RequestRefusedError(RequestFailedError):
     def is_not_found(self) -> bool:
         """Whether Label Studio itself says that there is no such object, not a proxy."""
         return self.status == httpx.codes.NOT_FOUND and isinstance(self.body, Mapping)
+
+    @property
+    def is_of_one_object(self) -> bool:
+        """Whether Label Studio refuses the object of the request, so that others may be fine."""
+        return self.status in _OF_ONE_OBJECT and isinstance(self.body, Mapping)

@@ -6,6 +6,7 @@ written, its previous state is saved first, and a read afterwards detects concur
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sparsedet.push_modes import Progress, no_progress
@@ -57,8 +58,8 @@ def merge_into_source(
         options: how the project is read.
 
     Raises:
-        ToolError: if a request fails. Finished writes are kept, and plans find nothing to change
-            there the next time.
+        ToolError: if a request fails, unless only one image is refused, which is blocked then.
+            Finished writes are kept, and plans find nothing to change there the next time.
     """
     if not plans:
         return
@@ -68,14 +69,22 @@ def merge_into_source(
         if (task := source.task(tool_id)) is None:
             yield Applied(tool_id, None, Changes())
             continue
-        drafts = source.drafts(tool_id) if task.get("drafts") else []
-        found = source.planner.planned(tool_id, task.get("annotations") or [], drafts, plan)
-        if keep is not None:
-            source.drop_twins(tool_id, task.get("annotations") or [])
-        if keep is not None and found.results is not None:
-            yield source.write(tool_id, plan, keep)
-        else:
-            yield Applied(tool_id, found.state, found.change)
+        applied = Applied(tool_id, None, Changes())
+        try:
+            drafts = source.drafts(tool_id) if task.get("drafts") else []
+            found = source.planner.planned(tool_id, task.get("annotations") or [], drafts, plan)
+            applied = Applied(tool_id, found.state, found.change)
+            if keep is not None:
+                source.drop_twins(tool_id, task.get("annotations") or [])
+                if found.results is not None:
+                    applied = source.write(tool_id, plan, keep)
+        except RequestRefusedError as error:
+            # Deleted, locked or invalid: the other images can be merged all the same.
+            if applied.state is not None and error.is_of_one_object:
+                applied = replace(applied, state=replace(applied.state, blocked=str(error)))
+            elif not error.is_not_found:
+                raise
+        yield applied
     progress("merging reviews", len(plans), len(plans))
 
 

@@ -1,6 +1,6 @@
 """Requests that fail in the middle of reading reviews or undoing a merge, without a server."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -18,8 +18,9 @@ from sparsedet.integrations.label_studio.request_errors import (
     RequestRefusedError,
 )
 from sparsedet.integrations.label_studio.review_project.review_tasks import review_config
-from sparsedet.integrations.label_studio.source_annotations import restore_source
-from sparsedet.tool import Replaced, ToolOptions
+from sparsedet.integrations.label_studio.source_annotations import merge_into_source, restore_source
+from sparsedet.reviews import Changes
+from sparsedet.tool import Applied, Replaced, ToolOptions
 
 SOURCE, REVIEW = 3, 4
 BEFORE: list[Any] = [{"id": "a", "type": "choices", "from_name": "light", "value": {}}]
@@ -53,10 +54,15 @@ class Server:
         if path == "api/users/":
             return [{"id": 1, "email": "ann@example.com"}]
         if path.endswith("/export"):
-            return [{"id": id, "data": {"image": "x"}} for id in self.annotations]
+            return [
+                {"id": id, "data": {"image": "x"}, "annotations": self._of(id)}
+                for id in self.annotations
+            ]
         if path.endswith("/drafts"):
             return []
-        task = int(path.split("/")[2])
+        return self._of(int(path.split("/")[2]))
+
+    def _of(self, task: int) -> list[Any]:
         result = self.annotations[task]
         return [] if result is None else [{"id": task, "result": result, "completed_by": 1}]
 
@@ -182,3 +188,62 @@ def test_a_list_that_is_empty_by_mistake_does_not_look_deleted() -> None:
     assert not list(task_data(cast(Connection, Pages([tasks(total=0)])), SOURCE))
     pages = [tasks(*range(1, 5001), total=5002), tasks(total=4990)]
     assert len(list(task_data(cast(Connection, Pages(pages)), SOURCE))) == 5000
+
+
+def box(id: str) -> dict[str, Any]:
+    """A rectangle of a person."""
+    value = {"x": 10, "y": 10, "width": 20, "height": 20, "rectanglelabels": ["cat"]}
+    size = {"original_width": 100, "original_height": 100}
+    names = {"from_name": "label", "to_name": "image", "type": "rectanglelabels"}
+    return {"id": id, **names, **size, "value": value}
+
+
+def merged(server: Server, images: Iterable[int]) -> dict[str, Applied]:
+    """Merge reviews that delete box `b` of images."""
+    plans = {str(id): lambda _: Changes(removed=frozenset({"b"})) for id in images}
+    sizes = dict.fromkeys(plans, (100, 100))
+    kept: list[Replaced] = []
+    found = merge_into_source(
+        cast(Connection, server), str(SOURCE), plans, sizes=sizes, keep=kept.append
+    )
+    return {one.tool_id: one for one in found}
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("api/annotations/7/", refused(400, {"detail": "invalid"})),
+        ("api/annotations/7/", refused(404, {"detail": "Not found."})),
+        ("api/tasks/7/annotations/", refused(404, {"detail": "Not found."})),
+    ],
+)
+def test_an_image_that_the_server_refuses_does_not_hold_up_a_merge(
+    path: str, error: Exception
+) -> None:
+    both = [box("a"), box("b")]
+    server = Server(annotations={7: both, 8: both}, failing={path: error})
+    found = merged(server, (7, 8))
+    assert found["7"].state is not None
+    assert found["7"].state.blocked == str(error)
+    assert not found["8"].overtaken
+    assert server.annotations == {7: both, 8: [box("a")]}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RequestFailedError("did not answer in time"),
+        refused(500, {"detail": "oops"}),
+        refused(403, {"detail": "no"}),
+        refused(404, "<html>a proxy</html>"),
+    ],
+)
+def test_a_merge_ends_if_the_server_fails(error: Exception) -> None:
+    both = [box("a"), box("b")]
+    failing = {"api/annotations/8/": error}
+    server = Server(annotations={7: both, 8: both, 9: both}, failing=failing)
+    with pytest.raises(ToolError):
+        merged(server, (7, 8, 9))
+    assert server.annotations == {7: [box("a")], 8: both, 9: both}
+    server.failing.clear()
+    assert [bool(one.changes) for one in merged(server, (8, 9)).values()] == [True, True]

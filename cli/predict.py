@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -195,3 +196,24 @@ def _check_output(output: Path, sources: Sequence[str]) -> None:
             raise SparseDetError(f"{path}: is the input as well; choose another output with -o")
     if output.suffix.lower() == ".json":
         check_replaceable(output, RESULTS)
+        _check_listing(written[-1])
+
+
+def _check_listing(path: Path) -> None:
+    """Refuse to overwrite a file that does not look like an older list of a result's images."""
+    from sparsedet.reading import read_json
+
+    if path.exists():
+        with suppress(SparseDetError):  # no JSON
+            content = read_json(path)
+            is_ours = isinstance(content, dict) and content.keys() == {
+                "images",
+                "annotations",
+                "categories",
+            }
+            if is_ours and not content["annotations"]:
+                return
+        raise SparseDetError(
+            f"{path}: already exists and is not a list of images of sparsedet predict, which is "
+            "written next to results; not overwritten, choose another file with -o"
+        )

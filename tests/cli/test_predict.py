@@ -203,3 +203,26 @@ def test_the_list_of_images_next_to_results_is_no_input(run: Path, scenes: Scene
     assert "is the input as well" in result.error()
     assert images.read_bytes() == scenes.annotations.read_bytes()
     images.unlink()
+
+
+@pytest.mark.parametrize(
+    ("content", "is_replaced"),
+    [
+        ('{"images": [], "annotations": [], "categories": []}', True),  # of an interrupted command
+        ('{"images": [], "annotations": [{"id": 1}], "categories": []}', False),
+        ('{"images": [], "annotations": [], "categories": [], "info": {}}', False),
+        ("[]", False),
+        ("my notes", False),
+    ],
+)
+def test_what_else_has_the_name_of_the_list_of_images_is_kept(
+    content: str, is_replaced: bool, tmp_path: Path
+) -> None:
+    (listing := tmp_path / "found.images.json").write_text(content)
+    (tmp_path / "photos").mkdir()
+    result = sparsedet_here(
+        "predict", tmp_path / "run", tmp_path / "photos", "-o", "found.json", cwd=tmp_path
+    )
+    refused = "found.images.json: already exists and is not a list of images" in result.error()
+    assert refused is not is_replaced
+    assert listing.read_text() == content

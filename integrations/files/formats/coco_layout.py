@@ -94,8 +94,9 @@ def names_in(folder: Path, names: Sequence[str]) -> Mapping[str, str]:
     """Return names of files in a folder by their names in annotations.
 
     Leading folders of a name may be wrong: `images/` if that is the folder itself, or those of
-    another machine. Case and Unicode form may differ, too, and files without folders in their name
-    may be in one. A name that matches no file or several ones is left out.
+    another machine. Case and Unicode form may differ, too. If no file is where its name without
+    folders says, they may be in sub-folders. A name that matches no file or several ones is left
+    out.
     """
     found = {name: name for name in names if _is_file(folder, name)}
     _add(found, names, lambda name: next((e for e in _ends(name) if _is_file(folder, e)), None))
@@ -104,9 +105,10 @@ def names_in(folder: Path, names: Sequence[str]) -> Mapping[str, str]:
     _add(found, names, lambda name: None if _is_rooted(name) else files.find(name))
     _add(found, names, lambda name: _found_alike(files, name))
     note_alike(folder, dict(islice(found.items(), known, None)))
-    if any(_is_bare(name) and name not in found for name in names):
+    bare = [name for name in names if _is_bare(name)]
+    if bare and not any(name in found for name in bare):
         inner = _only_inner(folder)
-        _add(found, names, lambda name: inner.get(name) if _is_bare(name) else None)
+        _add(found, bare, inner.get)
     return found
 
 

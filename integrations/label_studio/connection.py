@@ -175,8 +175,12 @@ class Connection:
         return as_object(self._send("DELETE", path, what, **_json(body)), what)
 
     def delete(self, path: str, what: str) -> None:
-        """DELETE a resource."""
-        self._send("DELETE", path, what, request_options=WRITE)
+        """DELETE a resource; it may be gone already, by somebody else or a late request."""
+        try:
+            self._send("DELETE", path, what, request_options=WRITE)
+        except RequestRefusedError as error:
+            if not error.is_not_found:
+                raise
 
     def post_files(
         self, path: str, params: Mapping[str, Any], files: Mapping[str, Any], what: str

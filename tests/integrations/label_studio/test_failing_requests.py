@@ -247,3 +247,17 @@ def test_a_merge_ends_if_the_server_fails(error: Exception) -> None:
     assert server.annotations == {7: [box("a")], 8: both, 9: both}
     server.failing.clear()
     assert [bool(one.changes) for one in merged(server, (8, 9)).values()] == [True, True]
+
+
+def test_what_is_gone_need_not_be_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [refused(404, {"detail": "Not found."}), refused(404, "<html>"), refused(500, {})]
+
+    def answer(*_: object, **__: object) -> None:
+        raise answers.pop(0)
+
+    monkeypatch.setattr(Connection, "_send", answer)
+    connection = Connection.__new__(Connection)
+    connection.delete("api/predictions/5/", "deleting it")
+    for _ in range(2):
+        with pytest.raises(RequestRefusedError):
+            connection.delete("api/predictions/5/", "deleting it")

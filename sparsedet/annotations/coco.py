@@ -183,12 +183,13 @@ def _annotation(source: Box | Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a table row as COCO entry; an entry that was read is kept if complete."""
     if isinstance(source, Box):
         return box_entry(source)
-    if "area" in source and "iscrowd" in source:
+    area = source.get("area")
+    if area is not None and "iscrowd" in source:
         return source
     _, _, width, height = source["bbox"]
     return {
         **source,
-        "area": source.get("area", width * height),
+        "area": width * height if area is None else area,
         "iscrowd": source.get("iscrowd", 0),
     }
 

@@ -1,11 +1,14 @@
 """Average precision against cases computed by hand."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
+from sparsedet.annotations import XYXY, Box, Category, Dataset, Image, read_coco
+from sparsedet.annotations.coco import to_coco
+from sparsedet.atomic_io import write_json
 from sparsedet.errors import AnnotationError
 from sparsedet.mining.detections import Detections
 from sparsedet.training.evaluation.average_precision import evaluate, warn_of_crowds
@@ -70,6 +73,15 @@ def test_an_annotation_of_id_zero_counts_as_found() -> None:
     assert evaluate(found((FIRST, CAT, 0.9), (SECOND, CAT, 0.8)), zero_based).ap == pytest.approx(
         100
     )
+
+
+def test_an_area_of_null_is_that_of_the_box(tmp_path: Path) -> None:
+    entry = {"id": 1, "image_id": 1, "category_id": CAT, "bbox": [0, 0, 100, 100], "iscrowd": 0}
+    content = {**to_coco(dataset()), "annotations": [{**entry, "area": None}]}
+    write_json(tmp_path / "null.json", content)
+    truth = read_coco(tmp_path / "null.json")
+    assert to_coco(truth)["annotations"][0]["area"] == 10_000
+    assert evaluate(found((FIRST, CAT, 0.9)), truth).ap == pytest.approx(100)
 
 
 def test_more_objects_than_coco_counts_are_reported(caplog: pytest.LogCaptureFixture) -> None:

@@ -34,9 +34,16 @@ def atomic_path(target: Path, *, durable: bool = True, through_link: bool = True
             the old file back. Not necessary for files that can be fetched again, such as images.
         through_link: False replaces a link itself, for copies in a cache: what it leads to is the
             original.
+
+    Raises:
+        SparseDetError: when a link leads into a missing folder.
     """
     if through_link and target.is_symlink():
-        target = Path(os.path.realpath(target))
+        link, target = target, Path(os.path.realpath(target))
+        if not target.parent.is_dir():
+            raise SparseDetError(
+                f"{link}: a link to {target}, whose folder is missing: is its drive mounted?"
+            )
     make_folder(target.parent)
     temporary = _temporary(target)
     try:

@@ -179,6 +179,14 @@ def test_the_file_behind_a_link_is_written(exists: bool, tmp_path: Path) -> None
     assert (shared / "b.json").read_text(encoding="utf-8") == "new"
 
 
+def test_the_folder_behind_a_link_is_not_made(tmp_path: Path) -> None:
+    link = tmp_path / "a.json"
+    link.symlink_to(tmp_path / "drive" / "b.json")
+    with pytest.raises(SparseDetError, match=r"a\.json: a link to .*b\.json.*drive mounted\?"):
+        write_text(link, "new")
+    assert list(tmp_path.iterdir()) == [link]
+
+
 def test_file_names_that_are_no_text_are_written(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.jpg")
     write_json(tmp_path / "a.json", {"file": name}, indent=1)

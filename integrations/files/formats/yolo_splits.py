@@ -4,7 +4,7 @@ import logging
 import posixpath
 from collections.abc import Iterable, Mapping
 from functools import cache
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from sparsedet.annotations.faults import IMAGE_MISSING, Faults
@@ -91,6 +91,8 @@ def read_splits(
             if not isinstance(entry, str):
                 raise AnnotationError(f"{data}: {split} is {quoted(entry)}, expected a path")
             place = _find(root, base, entry) or _find_alike(root, base, entry)
+            if place is None and (place := _find_end(root, entry)) is not None:
+                logger.warning("%s: %s is %s; used %s", data, split, entry, root / place)
             if place is None:
                 missing[split] = entry
             elif place.endswith(".txt"):
@@ -118,6 +120,23 @@ def _find_alike(root: Path, base: str, entry: str) -> str | None:
     places = (_inside(root, start, text) for start, text in _meant(base, entry))
     found = (files.find(place, folders=True) for place in places if place is not None)
     return next((place for place in found if place is not None), None)
+
+
+def _find_end(root: Path, entry: str) -> str | None:
+    """Return the end of a path of another machine that exists here.
+
+    It has more than one part, or names a split: in `/content/pets/valid/images`, `images` alone
+    may have the images of all splits.
+    """
+    parts = [part for part in entry.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    for start in range(1, len(parts)):
+        end = "/".join(parts[start:])
+        is_plain = start == len(parts) - 1
+        if is_plain and PurePosixPath(end).stem.lower() not in SPLIT_NAMES:
+            return None
+        if _inside(root, ".", end) is not None and (root / end).exists():
+            return end
+    return None
 
 
 def _find(root: Path, base: str, entry: str) -> str | None:

@@ -94,3 +94,25 @@ def test_folders_in_other_capitals(tmp_path: Path) -> None:
     data(tmp_path)
     write(tmp_path, "data.yaml", "train: Images/Train\nval: IMAGES/val\nnames: [dog]\n")
     assert load_format("yolo").splits(tmp_path) == ["train", "val"]
+
+
+@pytest.mark.parametrize(
+    "before", ["/content/pets/", "/kaggle/input/pets/", "D:\\pets\\", "../data/pets/", "data/pets/"]
+)
+def test_folders_of_another_machine(
+    before: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data(tmp_path)
+    entries = f"train: {before}images/train\nval: {before}images/val\n"
+    write(tmp_path, "data.yaml", f"{entries}names: [dog]\n")
+    assert load_format("yolo").splits(tmp_path) == ["train", "val"]
+    assert names(tmp_path, split="val") == ["val/b.jpg"]
+    assert f"val is {before}images/val; used {tmp_path / 'images/val'}" in caplog.text
+
+
+def test_a_missing_split_of_another_machine_is_not_all_images(tmp_path: Path) -> None:
+    data(tmp_path)
+    entries = "train: /content/pets/images/train\nval: /content/pets/valid/images\n"
+    write(tmp_path, "data.yaml", f"{entries}names: [dog]\n")
+    assert load_format("yolo").splits(tmp_path) == []
+    assert names(tmp_path) == ["train/a.jpg"]

@@ -130,7 +130,7 @@ class _Images:
             for name, id in self._names.items()
             if bases[PurePosixPath(name).name] == 1
         }
-        self._ids: dict[int, int | None] = {image.id: image.id for image in dataset.images}
+        self._ids: dict[float, int | None] = {image.id: image.id for image in dataset.images}
         listed = content.get("images")
         if isinstance(listed, list):
             self._ids = {
@@ -145,7 +145,8 @@ class _Images:
         if isinstance(name, str):
             return self._named(name.replace("\\", "/"))
         number = entry.get("image_id")
-        return self._ids.get(number) if isinstance(number, int) else None
+        # Programs that compute with tables write 7 as 7.0, which is the same key.
+        return self._ids.get(number) if isinstance(number, int | float) else None
 
     def _named(self, name: str) -> int | None:
         """Return the id of the image of that name, or with the same file in another folder."""
@@ -178,6 +179,8 @@ class _Classes:
     def of(self, entry: Mapping[str, Any], where: str) -> int | None:
         """Return its category id; None if it is left out, or unknown."""
         number = entry.get("category_id")
+        if isinstance(number, float) and number.is_integer():
+            number = int(number)
         number = number if isinstance(number, int) else None
         given = next((entry[key] for key in _NAMES if isinstance(entry.get(key), str)), None)
         name = self._theirs.get(number) if given is None and number is not None else given

@@ -48,6 +48,14 @@ def test_names_and_file_names_serve_as_well(tmp_path: Path) -> None:
     assert len(read_detections(write(tmp_path, [one]), DATA)[1].scores) == 1
 
 
+def test_ids_may_be_written_with_a_decimal_point(tmp_path: Path) -> None:
+    """As by programs that compute with tables."""
+    first, _ = read_detections(
+        write(tmp_path, [entry(), entry(image_id=1.0, category_id=6.0)]), DATA
+    )
+    assert first.category_ids.tolist() == [5, 6]
+
+
 def test_file_names_of_windows_are_understood(tmp_path: Path) -> None:
     one = entry(file_name="somewhere\\2.jpg")
     assert len(read_detections(write(tmp_path, [one]), DATA)[1].scores) == 1

@@ -88,7 +88,9 @@ def hold_out_validation(dataset: Dataset, share: float, seed: int) -> HeldOut | 
         ranked = sorted(
             measurable, key=lambda image: stable_rank(seed, _VALIDATION_STREAM, image.file_name, 0)
         )
-        chosen = {image.id for image in ranked[: max(1, round(share * len(measurable)))]}
+        # At least one of them stays.
+        count = min(max(1, round(share * len(measurable))), len(measurable) - 1)
+        chosen = {image.id for image in ranked[:count]}
         aside = [image for image in dataset.images if image.id in chosen]
         others = [image for image in dataset.images if image.id not in chosen]
         return HeldOut(dataset.with_images(others), [], dataset.with_images(aside))

@@ -41,6 +41,13 @@ def test_a_share_of_the_exhaustive_images_is_set_aside(exhaustive: int, aside: i
     assert parts.hidden == []
 
 
+def test_however_large_the_share_one_image_stays() -> None:
+    dataset = with_exhaustive(2)
+    parts = hold_out_validation(dataset.with_images(dataset.images[-2:]), 0.9, seed=1)
+    assert parts is not None
+    assert (len(parts.training.images), len(parts.validation.images)) == (1, 1)
+
+
 @pytest.mark.parametrize("exhaustive", [0, 1])
 def test_elsewhere_a_share_of_the_annotations_is_hidden(exhaustive: int) -> None:
     parts = hold_out_validation(with_exhaustive(exhaustive), 0.1, seed=1)

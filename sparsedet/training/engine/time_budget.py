@@ -21,6 +21,7 @@ from sparsedet.mining.detect import detect
 from sparsedet.modeling.inputs import PixelCache
 from sparsedet.modeling.weights.pretrained import fetch_weights
 from sparsedet.runtime import processes
+from sparsedet.runtime.unreadable import UnreadableImages
 from sparsedet.training.data.loader import batches, decoded_bytes, lost_workers_reported
 from sparsedet.training.data.samples import training_images, usable_feedback, without_versions
 from sparsedet.training.engine.steps import stages
@@ -194,7 +195,10 @@ def _detection_seconds(
     """Return the seconds per image of mining."""
     ends = [time.monotonic()]
     ids = range(1, config.node.MODEL.ROI_HEADS.NUM_CLASSES + 1)
-    for _ in detect(trainer.model.eval(), config, images[:_TIMED_IMAGES], folder, ids):
+    # The limit is for all images: the first ones may be unreadable.
+    unreadable = UnreadableImages(config.loader.max_unreadable, len(images))
+    some = images[:_TIMED_IMAGES]
+    for _ in detect(trainer.model.eval(), config, some, folder, ids, unreadable=unreadable):
         ends.append(time.monotonic())
     # The first one allocates memory.
     return (ends[-1] - ends[min(1, len(ends) - 2)]) / max(1, len(ends) - 2)

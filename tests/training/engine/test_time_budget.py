@@ -1,7 +1,9 @@
 """Trainings of so many minutes: iterations from the time of a step, the schedule stretched."""
 
 import math
+import shutil
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,6 +127,22 @@ def test_steps_and_minings_are_measured(scenes: Scenes) -> None:
     assert plain.mining == 0
     # Every image; a step sees two of half the size, with gradients.
     assert 0 < staged.mining < len(scenes.dataset.images) * staged.step * 5
+
+
+def test_the_images_that_are_measured_may_be_unreadable(scenes: Scenes, tmp_path: Path) -> None:
+    shutil.copytree(scenes.images, tmp_path / "images")
+    for image in scenes.dataset.images[:3]:
+        (tmp_path / "images" / image.file_name).write_bytes(b"cut off")
+    times = measure_steps(
+        short_config(800),
+        scenes.dataset,
+        tmp_path / "images",
+        method="staged",
+        seed=1,
+        device="cpu",
+        minutes=0.001,
+    )
+    assert times.mining > 0
 
 
 def test_what_was_measured_is_said(scenes: Scenes) -> None:

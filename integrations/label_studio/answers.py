@@ -39,6 +39,11 @@ class OddAnswerError(RequestFailedError):
         )
         self.problem = problem
 
+    @property
+    def is_of_one_object(self) -> bool:
+        """A broken object says nothing about others."""
+        return True
+
 
 class NoJsonError(ValueError):
     """A body is not JSON; the message says why, without quoting the body."""

@@ -15,12 +15,18 @@ _OF_ONE_OBJECT = frozenset(
         httpx.codes.GONE,
         httpx.codes.UNPROCESSABLE_ENTITY,
         httpx.codes.LOCKED,
+        httpx.codes.INTERNAL_SERVER_ERROR,  # a bug that some content triggers
     }
 )
 
 
 class RequestFailedError(ToolError):
     """A request had no usable answer; unlike other errors, it says nothing about the project."""
+
+    @property
+    def is_of_one_object(self) -> bool:
+        """Whether it concerns the object of the request, so that others may be fine."""
+        return False
 
 
 class RequestRefusedError(RequestFailedError):
@@ -38,5 +44,5 @@ class RequestRefusedError(RequestFailedError):
 
     @property
     def is_of_one_object(self) -> bool:
-        """Whether Label Studio refuses the object of the request, so that others may be fine."""
+        """Whether Label Studio itself refuses this object."""
         return self.status in _OF_ONE_OBJECT and isinstance(self.body, Mapping)

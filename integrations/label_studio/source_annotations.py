@@ -31,6 +31,9 @@ from .request_errors import RequestFailedError, RequestRefusedError
 from .results import Result
 from .task_images import images_of, task_of
 
+_MOST_REFUSED = 5
+"""Images in a row that the server may refuse; after more, something else is wrong."""
+
 
 def merge_into_source(
     connection: Connection,
@@ -64,6 +67,7 @@ def merge_into_source(
     if not plans:
         return
     source = _Source(connection, project_number(project), sizes, options)
+    refused = 0
     for done, (tool_id, plan) in enumerate(plans.items()):
         progress("merging reviews", done, len(plans))
         if (task := source.task(tool_id)) is None:
@@ -78,9 +82,13 @@ def merge_into_source(
                 source.drop_twins(tool_id, task.get("annotations") or [])
                 if found.results is not None:
                     applied = source.write(tool_id, plan, keep)
+            refused = 0
         except RequestRefusedError as error:
             # Deleted, locked or invalid: the other images can be merged all the same.
-            if applied.state is not None and error.is_of_one_object:
+            refused += 1
+            if not error.is_of_one_object or refused > _MOST_REFUSED:
+                raise
+            if applied.state is not None:
                 applied = replace(applied, state=replace(applied.state, blocked=str(error)))
             elif not error.is_not_found:
                 raise
@@ -115,11 +123,10 @@ def restore_source(
     for item, version in sorted(replaced, key=lambda one: _written_at(one[1]), reverse=True):
         try:
             reason = lost or source.restore(item, version)
-        except (RequestRefusedError, OddAnswerError) as error:
-            reason = str(error)
         except RequestFailedError as error:
             # The caller has to know which images are restored, and the rest would wait as long.
-            reason = lost = str(error)
+            reason = str(error)
+            lost = "" if error.is_of_one_object else reason
         if reason:
             left[item.tool_id] = reason
     return left

@@ -229,11 +229,25 @@ def test_an_image_that_the_server_refuses_does_not_hold_up_a_merge(
     assert server.annotations == {7: both, 8: [box("a")]}
 
 
+def test_a_merge_ends_if_the_server_refuses_one_image_after_another() -> None:
+    both, ids = [box("a"), box("b")], range(10, 30)
+    paths = [f"api/annotations/{id}/" for id in ids]
+    failing = dict.fromkeys(paths[::2], refused(500, {"detail": "oops"}))
+    server = Server(annotations=dict.fromkeys(ids, both), failing=dict[str, Exception](failing))
+    found = merged(server, ids)
+    assert sum(one.state is not None and bool(one.state.blocked) for one in found.values()) == 10
+    server.failing = dict.fromkeys(paths, refused(500, {"detail": "oops"}))
+    server.annotations = dict.fromkeys(ids, both)
+    with pytest.raises(RequestRefusedError):
+        merged(server, ids)
+
+
 @pytest.mark.parametrize(
     "error",
     [
         RequestFailedError("did not answer in time"),
-        refused(500, {"detail": "oops"}),
+        refused(503, {"detail": "oops"}),
+        refused(500, "<html>a proxy</html>"),
         refused(403, {"detail": "no"}),
         refused(404, "<html>a proxy</html>"),
     ],

@@ -4,14 +4,12 @@ To Windows and macOS, `IMG_1.JPG` and `img_1.jpg` are one name; macOS and some a
 two characters. On Linux, data from there has names that no file has.
 """
 
-import logging
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path, PurePosixPath
 
-logger = logging.getLogger(__name__)
+from .once import warn_once
 
 
 def alike(name: str) -> str:
@@ -74,17 +72,8 @@ def note_alike(folder: Path, pairs: Mapping[str, str]) -> None:
     """
     if pairs:
         said, found = next(iter(pairs.items()))
-        _warn(str(folder), len(pairs), PurePosixPath(said).name, PurePosixPath(found).name)
-
-
-# Files are read repeatedly, for splits.
-@cache
-def _warn(folder: str, count: int, said: str, found: str) -> None:
-    logger.warning(
-        "%s: %d file names differ from those of the annotations in case or Unicode form only "
-        "(first: %a is %a here); used these files",
-        folder,
-        count,
-        said,
-        found,
-    )
+        said, found = (ascii(PurePosixPath(name).name) for name in (said, found))
+        warn_once(
+            f"{folder}: {len(pairs)} file names differ from those of the annotations in case or "
+            f"Unicode form only (first: {said} is {found} here); used these files"
+        )

@@ -3,7 +3,6 @@
 `obj.data` names the file of the class names and the lists of images; labels are next to the images.
 """
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -13,8 +12,7 @@ from sparsedet.formats import SPLIT_NAMES, canonical_split
 from sparsedet.reading import MOST_SETTINGS, read_text
 
 from .coco_layout import names_in
-
-logger = logging.getLogger(__name__)
+from .once import warn_once
 
 _DATA = ".data"
 _NAMES = ".names"
@@ -98,19 +96,15 @@ def _splits(
             continue
         file = _near(root, value)
         if file is None:
-            logger.warning("%s: %s is %s, which is not in %s; left out", data, key, value, root)
+            warn_once(f"{data}: {key} is {value}, which is not in {root}; left out")
             continue
         lines = [line.strip().replace("\\", "/") for line in read_text(file).splitlines()]
         listed = [line for line in lines if line]
         found = names_in(images, listed)
         if missing := [name for name in listed if name not in found]:
-            logger.warning(
-                "%s: %d of its %d images are not in %s (first: %s)",
-                file,
-                len(missing),
-                len(listed),
-                images,
-                missing[0],
+            warn_once(
+                f"{file}: {len(missing)} of its {len(listed)} images are not in {images} (first: "
+                f"{missing[0]})"
             )
         splits[canonical_split(key)] = frozenset(found.values())
     return {split: members for split, members in splits.items() if members}

@@ -1,6 +1,5 @@
 """Pascal VOC: an xml file per image in `Annotations/`, and images in `JPEGImages/`."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +39,7 @@ from .conversion import (
     with_split,
 )
 from .image_folders import SLIGHTLY, check_stems, link_images, read_sizes, stem
+from .once import warn_once
 from .voc_layout import ANNOTATIONS, IMAGE_SETS, IMAGES, VocFolder, find_voc
 from .voc_xml import (
     holds_image_key,
@@ -51,8 +51,6 @@ from .voc_xml import (
     read_object,
     read_size,
 )
-
-logger = logging.getLogger(__name__)
 
 _SLACK = 1.001
 """Pixels; boxes in files that count from 0 reach out by one, and get a separate warning."""
@@ -320,12 +318,10 @@ class _Reader:
         self._clipper.warn()
         note_alike(self._voc.images or self._voc.root, self._alike)
         if self._from_zero:
-            logger.warning(
-                "%s: %d boxes start at 0 (first: %s); Pascal VOC counts pixels from 1, so files "
-                "that count from 0 are read one pixel too far to the left and top",
-                self._voc.root,
-                len(self._from_zero),
-                self._from_zero[0],
+            warn_once(
+                f"{self._voc.root}: {len(self._from_zero)} boxes start at 0 (first: "
+                f"{self._from_zero[0]}); Pascal VOC counts pixels from 1, so files that count from "
+                "0 are read one pixel too far to the left and top"
             )
 
 

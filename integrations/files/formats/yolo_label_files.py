@@ -5,7 +5,6 @@ label file. If that finds none, they are searched where other tools put them. If
 all, that is an error: a dataset needs at least one box.
 """
 
-import logging
 import os
 import posixpath
 from collections import defaultdict
@@ -17,8 +16,7 @@ from sparsedet.errors import AnnotationError
 
 from .alike_names import alike, only
 from .image_folders import list_files, normal, stem
-
-logger = logging.getLogger(__name__)
+from .once import warn_once
 
 IMAGES, LABELS = "images", "labels"
 
@@ -151,7 +149,7 @@ class _Search:
             one = own if len(own) == 1 else inner
             found[name] = self.root / one[0] if len(one) == 1 else None
         if used := sorted({str(path.parent) for path in found.values() if path}):
-            logger.warning("%s: used the labels in %s", self.root, ", ".join(used[:3]))
+            warn_once(f"{self.root}: used the labels in {', '.join(used[:3])}")
         return found
 
     def refuse(self, names: Sequence[str]) -> None:

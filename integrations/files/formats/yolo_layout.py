@@ -4,7 +4,6 @@ Class names are in `data.yaml`, or in `classes.txt` with one name per line; Dark
 files.
 """
 
-import logging
 import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,8 +20,6 @@ from .darknet_layout import find_darknet, is_darknet
 from .image_folders import list_files, stem
 from .yolo_label_files import IMAGES, LABELS, find_label_files
 from .yolo_splits import data_folder, images_below, read_splits, tried_folders
-
-logger = logging.getLogger(__name__)
 
 DATA = "data.yaml"
 

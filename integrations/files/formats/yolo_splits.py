@@ -1,9 +1,7 @@
 """The splits of a YOLO dataset's yaml file: folders, lists of images, and where they are."""
 
-import logging
 import posixpath
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -16,8 +14,7 @@ from sparsedet.reading import quoted, read_text
 from .alike_names import AlikeFiles
 from .coco_layout import names_in
 from .image_folders import list_files, normal
-
-logger = logging.getLogger(__name__)
+from .once import warn_once
 
 SPLITS = ("train", "val", "test")
 
@@ -43,7 +40,7 @@ def data_folder(data: Path, content: Mapping[str, Any]) -> Path:
     found = next((folder for folder in tried_folders(data, content) if holds(folder)), None)
     if found is None:
         return data.parent
-    _note_elsewhere(str(data), str(found))
+    warn_once(f"{data}: its data are in {found}, where its `path` leads")
     return found
 
 
@@ -60,11 +57,6 @@ def tried_folders(data: Path, content: Mapping[str, Any]) -> list[Path]:
     # Relative to the file; Ultralytics takes it relative to where it is started.
     places = (normal(data.parent / plain), normal(Path(plain)))
     return [place for place in dict.fromkeys(places) if place != normal(data.parent)]
-
-
-@cache  # files are read repeatedly, for splits
-def _note_elsewhere(data: str, folder: str) -> None:
-    logger.warning("%s: its data are in %s, where its `path` leads", data, folder)
 
 
 def _entries(content: Mapping[str, Any], split: str) -> list[Any]:
@@ -92,7 +84,7 @@ def read_splits(
                 raise AnnotationError(f"{data}: {split} is {quoted(entry)}, expected a path")
             place = _find(root, base, entry) or _find_alike(root, base, entry)
             if place is None and (place := _find_end(root, entry)) is not None:
-                logger.warning("%s: %s is %s; used %s", data, split, entry, root / place)
+                warn_once(f"{data}: {split} is {entry}; used {root / place}")
             if place is None:
                 missing[split] = entry
             elif place.endswith(".txt"):
@@ -101,7 +93,7 @@ def read_splits(
                 found |= set(images_below(root, place))
         splits[split] = frozenset(found)
     for split, entry in missing.items():
-        logger.warning("%s: %s is %s, which is not in %s; left out", data, split, entry, root)
+        warn_once(f"{data}: {split} is {entry}, which is not in {root}; left out")
     return {split: found for split, found in splits.items() if found or split not in missing}
 
 

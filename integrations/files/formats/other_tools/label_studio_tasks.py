@@ -14,7 +14,8 @@ from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.reading import quoted, read_list
 
 from ..conversion import LabelledBox
-from .records import Entry, Record, Size, warn_once
+from ..once import warn_once
+from .records import Entry, Record, Size
 from .shapes import ellipse, no_box, number, outlined, points, turned
 
 _PERCENT = 100.0

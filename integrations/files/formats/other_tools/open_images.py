@@ -12,9 +12,10 @@ from sparsedet.formats import SPLIT_NAMES, canonical_split
 
 from ..conversion import LabelledBox
 from ..image_folders import list_files
+from ..once import warn_once
 from .file_kinds import all_files, first_files, head_of
 from .read_format import ReadFormat
-from .records import Entry, Record, Records, Size, warn_once
+from .records import Entry, Record, Records, Size
 from .shapes import number
 
 _EDGES = ("XMin", "YMin", "XMax", "YMax")

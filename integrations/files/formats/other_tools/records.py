@@ -4,11 +4,9 @@ Readers convert their files to records. Finding images, comparing sizes, clippin
 out faulty entries is the same for all of them, and is done here.
 """
 
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -35,8 +33,6 @@ from ..alike_names import alike
 from ..coco_layout import find_images, names_in
 from ..conversion import Clipper, LabelledBox, LabelledImage, to_dataset
 from ..image_folders import SLIGHTLY, list_files, read_sizes
-
-logger = logging.getLogger(__name__)
 
 Size = tuple[int, int]
 """Width and height in pixels, upright."""
@@ -219,12 +215,6 @@ class _Finder:
             folder = self._folder
             self._files = [] if folder is None else list_files(folder, IMAGE_SUFFIXES)
         return self._files
-
-
-@cache
-def warn_once(message: str) -> None:
-    """Log a warning only once, since files are read repeatedly (for splits)."""
-    logger.warning("%s", message)
 
 
 def _text(name: str, where: str) -> str:

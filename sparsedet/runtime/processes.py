@@ -72,7 +72,7 @@ def process_group(device: str) -> Iterator[None]:
     backend = "nccl" if device == "cuda" else "gloo"
     store: Any = None
     try:
-        store, own, count = next(rendezvous("env://", timeout=_TIMEOUT))
+        store, own, count = _meet()
         dist.init_process_group(backend, store=store, rank=own, world_size=count, timeout=_TIMEOUT)
         yield
     except (SparseDetError, OSError):
@@ -86,6 +86,22 @@ def process_group(device: str) -> Iterator[None]:
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _meet() -> tuple[Any, int, int]:
+    """Return the processes' key-value store, the rank of this one, and their number.
+
+    Raises:
+        TrainingError: when the environment names no place to meet.
+    """
+    try:
+        met: tuple[Any, int, int] = next(rendezvous("env://", timeout=_TIMEOUT))
+    except ValueError as error:
+        raise TrainingError(
+            f"RANK and WORLD_SIZE are set, as by torchrun, but the processes can't meet ({error}); "
+            "start them with torchrun, or unset both"
+        ) from error
+    return met
 
 
 def _choose_error_reporter(store: Any) -> None:

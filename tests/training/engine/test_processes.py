@@ -136,6 +136,18 @@ def test_more_processes_than_gpus_end_all_of_them_at_once(
         pass
 
 
+def test_without_a_place_to_meet_the_variables_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some platforms set these two for every program."""
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with (
+        pytest.raises(TrainingError, match=r"RANK and WORLD_SIZE are set.*MASTER_ADDR"),
+        processes.process_group("cpu"),
+    ):
+        pass
+
+
 def test_a_dataset_of_any_format_can_be_sent_to_other_processes() -> None:
     """COCO files give every entry its own keys, other formats none."""
     dataset = Dataset(

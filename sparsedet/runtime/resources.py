@@ -11,6 +11,7 @@ import os
 import re
 import resource
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from sparsedet.runtime.launched import local_processes
 MAX_WORKERS = 8
 
 _LOAD_SECONDS = 0.3
+_OPEN_FILES = 65_536
+"""Enough for the largest batches."""
 
 _CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 _PROCESS_STATUS = Path("/proc/self/status")
@@ -89,6 +92,19 @@ def choose_workers(image_bytes: int, cache_bytes: int, *, device: str) -> int:
         return 0
     cores = free_cores() // local_processes()
     return min(MAX_WORKERS, cores // 4 if device == "cpu" else max(1, cores))
+
+
+def allow_open_files() -> None:
+    """Raise the limit on open files, as far as this user may.
+
+    Loader processes pass each tensor as an open file, and the usual 1024 don't suffice for several
+    large batches.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    with suppress(OSError, ValueError):
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def peak_memory(device: torch.device | str) -> int:

@@ -22,7 +22,7 @@ from sparsedet.config.sections import InputConfig
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import AnnotationError, SparseDetError, TrainingError
 from sparsedet.modeling.inputs import PixelCache, UInt8Image, network_size
-from sparsedet.runtime.resources import choose_workers
+from sparsedet.runtime.resources import allow_open_files, choose_workers
 from sparsedet.runtime.unreadable import OnUnreadable, UnreadableImages, warn_unreadable
 from sparsedet.training.augmentation.copy_paste import ObjectBank
 from sparsedet.training.augmentation.transforms import Augmentation, ImageTransform
@@ -89,6 +89,7 @@ def batches(
         cv2.setNumThreads(1)
         cache.clear()
         cache = PixelCache(cache.limit // workers)
+        allow_open_files()
     loader: DataLoader[_Loaded | SparseDetError] = DataLoader(
         _Batches(packed, config, seed, part, cache),
         batch_size=None,

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -71,6 +72,21 @@ def test_processes_load_what_is_too_much_for_the_cache(
     loader = batches(images, config, seed=3, start=0, end=4)
     next(loader)
     assert len(multiprocessing.active_children()) == processes
+
+
+def test_loader_processes_may_open_as_many_files_as_the_user_may(scenes: Scenes) -> None:
+    """Each tensor of a batch in transit is one."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+    try:
+        config = short_config(8, "DATALOADER.NUM_WORKERS", "1", method="plain")
+        batches(images, config, seed=3, start=0, end=4)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert hard == before[1]
+        assert soft == (65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)) > 512
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.parametrize("short_sides", ["(120,)", "(120, 240)"])

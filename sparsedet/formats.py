@@ -32,6 +32,8 @@ SPLIT_NAMES = {
 """Common names of splits -> our names."""
 ALL_SPLITS = "all"
 """All images, where a split can be chosen."""
+_SMALL = 8
+"""Pixels per side; of smaller images, a box may well be within the first pixel."""
 _DEEPEST, _MOST_FOLDERS = 3, 20
 """Levels of folders, and folders per level, that are searched for a dataset to point to."""
 
@@ -239,14 +241,29 @@ def read_dataset(
         The dataset, and the folder that its file names are relative to (None if there is none).
 
     Raises:
-        AnnotationError: see `detect_format` and `DatasetFormat.read`.
+        AnnotationError: see `detect_format` and `DatasetFormat.read`; or when the boxes are no
+            pixels.
     """
     if not path.exists():
         raise AnnotationError(f"{path}: no such file or folder")
     name = format or detect_format(path)
-    return load_format(name).read(
+    loaded = load_format(name).read(
         path, images=images, split=split, faults=faults, progress=progress
     )
+    _check_units(path, loaded.dataset)
+    return loaded
+
+
+def _check_units(path: Path, dataset: Dataset) -> None:
+    """Refuse boxes in shares of their images: read as pixels, all are in the first one."""
+    if not dataset.boxes or min(min(i.width, i.height) for i in dataset.images) < _SMALL:
+        return
+    boxes = dataset.table.xyxy
+    if boxes.max() <= 1 and (boxes[:, 2:] - boxes[:, :2]).min() < 1:
+        raise AnnotationError(
+            f"{path}: all {len(boxes)} boxes are within the first pixel of their image; are these "
+            "shares of its width and height? Boxes have to be in pixels here"
+        )
 
 
 def canonical_split(name: str) -> str:

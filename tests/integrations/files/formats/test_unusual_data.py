@@ -8,6 +8,7 @@ import pytest
 
 from sparsedet.annotations import Category, Dataset, Image
 from sparsedet.annotations.faults import Faults
+from sparsedet.errors import AnnotationError
 from sparsedet.formats import load_format, read_dataset
 from tests.integrations.files.formats.datasets import write, write_image
 from tests.integrations.files.formats.found_files import LINE
@@ -85,3 +86,17 @@ def test_only_some_of_many_unused_classes_are_named(format: str) -> None:
     lost = load_format(format).losses(Dataset((), (), categories))
     first = ", ".join(category.name for category in categories[:10])
     assert lost == [f"classes without boxes: {first}, ... (10000)"]
+
+
+@pytest.mark.parametrize("box", [[0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.5, 0.1]])
+def test_shares_are_not_read_as_pixels(box: list[float], tmp_path: Path) -> None:
+    coco(tmp_path / "annotations.json", ["a.jpg"])
+    write_image(tmp_path / "images/a.jpg")
+    content = json.loads((tmp_path / "annotations.json").read_text())
+    entry = {"id": 1, "image_id": 1, "category_id": 1, "bbox": box}
+    write(tmp_path, "annotations.json", json.dumps(content | {"annotations": [entry]}))
+    with pytest.raises(AnnotationError, match="all 1 boxes are within the first pixel"):
+        read_dataset(tmp_path, faults=Faults(tmp_path))
+    others = [entry, entry | {"id": 2, "bbox": [1, 1, 9, 9]}]
+    write(tmp_path, "annotations.json", json.dumps(content | {"annotations": others}))
+    assert len(read_dataset(tmp_path, faults=Faults(tmp_path)).dataset.boxes) == 2

@@ -15,7 +15,6 @@ from math import ceil
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 
@@ -23,6 +22,7 @@ from sparsedet.annotations import Dataset
 from sparsedet.config.key_values import dotted
 from sparsedet.config.training_config import TrainingConfig, is_auto, load_config
 from sparsedet.modeling.tiles import tiles_of
+from sparsedet.runtime.resources import usable_memory
 
 SIZES = (
     "INPUT.MIN_SIZE_TRAIN",
@@ -120,11 +120,14 @@ def config_to_resume(name: str, overrides: Sequence[str], began: TrainingConfig)
 
 
 def means_at_hand(device: str) -> Means:
-    """Return this machine's resources; memory in powers of two, regardless of other programs."""
+    """Return the resources of this machine, or container.
+
+    Memory is in powers of two, regardless of other programs.
+    """
     if device == "cuda":
         memory = torch.cuda.get_device_properties(0).total_memory
     else:
-        memory = psutil.virtual_memory().total
+        memory = usable_memory()
     # A machine of 8 GiB reports slightly less.
     return Means(device, 2 ** round(np.log2(memory)))
 

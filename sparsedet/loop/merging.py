@@ -173,14 +173,8 @@ class Merging:
                 by_source.setdefault(source, {})[tool_id] = path
         undone = folder.with_name(folder.name + UNDONE)
         for source, own in by_source.items():
-            replaced = [
-                (Replaced(tool_id, records[path]["before"]), records[path]["version"])
-                for tool_id, path in own.items()
-            ]
-            reasons = self.connections.tool(source).restore(source.project, replaced)
+            reasons = self._restore(source, {id: records[path] for id, path in own.items()})
             done = sorted(own.keys() - reasons.keys())
-            before = {id: written_from_json(records[own[id]]["written_before"]) for id in done}
-            self.ledger.record_written(source, {id: (state, None) for id, state in before.items()})
             for tool_id in done:
                 # The rest can be undone later, and a rebuilt ledger needs both files.
                 undone.mkdir(exist_ok=True)
@@ -191,6 +185,25 @@ class Merging:
         if not any(folder.iterdir()):
             folder.rmdir()
         return UndoneMerge(tuple(restored), left)
+
+    def _restore(self, source: Source, records: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        """Restore images, in the ledger as well; return why some were left as they are.
+
+        The ledger comes first: to its record of the merge, restored images would look as if people
+        had removed what was merged. The other way round, a merge just finds nothing to do.
+        """
+        before = {id: written_from_json(one["written_before"]) for id, one in records.items()}
+        replaced = [(Replaced(i, one["before"]), one["version"]) for i, one in records.items()]
+        images = self.ledger.image_reviews(source)
+        now = {one.tool_id: (one.written, None) for one in images if one.tool_id in before}
+        self.ledger.record_written(source, {id: (state, None) for id, state in before.items()})
+        try:
+            left = self.connections.tool(source).restore(source.project, replaced)
+        except (SparseDetError, OSError):  # before anything was restored
+            self.ledger.record_written(source, now)
+            raise
+        self.ledger.record_written(source, {id: now[id] for id in left.keys() & now.keys()})
+        return dict(left)
 
     @property
     def newest(self) -> Path | None:

@@ -7,7 +7,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from sparsedet.errors import SparseDetError
+from sparsedet.errors import SparseDetError, ToolError
+from sparsedet.integrations.files import FilesTool
 from sparsedet.ledger import Ledger
 from sparsedet.loop.merging import Merging, UndoneMerge
 from sparsedet.loop.round_files import read_merged
@@ -140,6 +141,55 @@ def test_a_merge_that_was_killed_can_be_undone_or_repeated(
             assert undo(project).left == {}
     assert project.source_boxes() == before
     assert {one.outcome for one in project.merge(write=False).values()} == {"changed"}
+
+
+def test_reviews_survive_an_undo_that_was_killed(
+    project: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.review("a.png", draw(FREE))
+    project.review("b.png")
+    before = project.source_boxes()
+    project.merge()
+    merged = project.source_boxes()
+    project.edit_source("b.png", FREE)
+    edited = project.source_boxes()
+    with monkeypatch.context() as patched:
+        # Killed right after the write.
+        real = FilesTool.restore
+
+        def kill(*arguments: object) -> None:
+            real(*arguments)
+            raise KeyboardInterrupt
+
+        patched.setattr(FilesTool, "restore", kill)
+        with pytest.raises(KeyboardInterrupt):
+            undo(project)
+    assert project.source_boxes() == {**edited, "a.png": before["a.png"]}
+    # Nobody has removed what was merged: it counts, and can be merged again.
+    assert boxes_of(project.pull().dataset)["a.png"] == merged["a.png"]
+    assert project.merge(write=False)["a.png"].outcome == "changed"
+    undone = undo(project)
+    assert undone.restored == ("a.png",)
+    assert list(undone.left) == ["b.png"]
+
+
+def test_an_undo_that_fails_leaves_the_ledger_as_it_is(
+    project: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.review("a.png", draw(FREE))
+    project.merge()
+    project.edit_source("a.png", HUMAN)
+    seen = boxes_of(project.pull().dataset)
+    with monkeypatch.context() as patched:
+        patched.setattr(FilesTool, "restore", Mock(side_effect=ToolError("not reachable")))
+        with pytest.raises(ToolError, match="not reachable"):
+            undo(project)
+    assert boxes_of(project.pull().dataset) == seen
+    # Nor does one that leaves an image alone, as somebody has changed it since.
+    project.edit_source("a.png", MINED)
+    seen = boxes_of(project.pull().dataset)
+    assert list(undo(project).left) == ["a.png"]
+    assert boxes_of(project.pull().dataset) == seen
 
 
 def test_one_thing_at_a_time(project: SmallProject) -> None:

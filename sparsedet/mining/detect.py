@@ -98,7 +98,7 @@ def _on_view(
         given = at_test.of_resized(pixels, *_size(image, view))
         try:
             found = model([given])[0]["instances"].to("cpu")
-        except torch.OutOfMemoryError as error:
+        except torch.cuda.OutOfMemoryError as error:
             height, width = pixels.shape[:2]
             what = f"to detect on image id {image.id} at {width} x {height} pixels"
             raise too_little_memory(what) from error

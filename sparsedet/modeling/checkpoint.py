@@ -123,7 +123,7 @@ def build(cfg: CfgNode) -> nn.Module:
     limit_threads()
     try:
         model: nn.Module = build_model(cfg)
-    except torch.OutOfMemoryError as error:
+    except torch.cuda.OutOfMemoryError as error:
         raise too_little_memory("for the model") from error
     if not cfg.MODEL.COMPILE:
         # A compiler makes kernels of its own, of the layers as they are.

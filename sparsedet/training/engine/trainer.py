@@ -108,7 +108,7 @@ class Trainer:
             if self.ema is not None:
                 self.ema.load_state_dict(state["average"])
             self.iteration = state["iteration"]
-        except torch.OutOfMemoryError as error:
+        except torch.cuda.OutOfMemoryError as error:
             raise checkpoint.too_little_memory("for the model") from error
         except (KeyError, ValueError, RuntimeError) as error:
             # Of other parameters: torch raises any of these.
@@ -155,7 +155,7 @@ class Trainer:
         """
         try:
             return self._step(batch)
-        except torch.OutOfMemoryError as error:
+        except torch.cuda.OutOfMemoryError as error:
             raise TrainingError(
                 f"the GPU's memory does not suffice at iteration {self.iteration}; "
                 "SOLVER.ACCUMULATION 2, a smaller SOLVER.IMS_PER_BATCH or INPUT.MIN_SIZE_TRAIN, or "

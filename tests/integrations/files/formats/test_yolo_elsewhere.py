@@ -20,8 +20,8 @@ def data(folder: Path, names: str = "ab") -> Path:
     return folder
 
 
-def names(path: Path, **options: str) -> list[str]:
-    return [image.file_name for image in read_dataset(path, **options).dataset.images]
+def names(path: Path, split: str | None = None) -> list[str]:
+    return [image.file_name for image in read_dataset(path, split=split).dataset.images]
 
 
 @pytest.mark.parametrize(

@@ -270,10 +270,16 @@ class Ledger(LedgerFile):
             if digest is not None and tool_id in sizes
         }
 
-    def note_digests(self, digests: Mapping[str, str], source: Source) -> None:
-        """Record the present content of a project's images (tool id -> content digest)."""
+    def note_contents(
+        self, contents: Mapping[str, tuple[str, tuple[int, int]]], source: Source
+    ) -> None:
+        """Record the present content of a project's images, given as by `digests`.
+
+        Their boxes are rescaled as by `resize`.
+        """
         with self._writing() as session:
-            pushes.note_digests(session, digests, source)
+            source_changes.resize(session, {id: size for id, (_, size) in contents.items()}, source)
+            pushes.note_digests(session, {id: one for id, (one, _) in contents.items()}, source)
 
     def skipped_images(self) -> frozenset[str]:
         """Return the images waiting for a reviewer that everyone who opened them skipped."""

@@ -85,7 +85,7 @@ def record_push(
 
 
 def note_digests(session: Session, digests: Mapping[str, str], source: Source) -> None:
-    """Record the content of images; see `Ledger.note_digests`."""
+    """Record the content of images; see `Ledger.note_contents`."""
     save_rows(
         session,
         SourceImage,

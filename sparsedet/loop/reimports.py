@@ -76,9 +76,9 @@ def follow_reimports(
             f"{len(replaced)} images have other content than when they were pushed (first: "
             f"{replaced[0]}); check that their reviews and pending boxes, which stay, still fit"
         )
-        # Said once: boxes are scaled to the new sizes first, which forgets the digests.
-        ledger.resize({id: (here[id].width, here[id].height) for id in replaced}, project)
-        ledger.note_digests({id: others[id] for id in replaced}, project)
+        # So that it is said once.
+        sizes = {id: (here[id].width, here[id].height) for id in replaced}
+        ledger.note_contents({id: (others[id], sizes[id]) for id in replaced}, project)
 
 
 def _is_another(file_name: str, image: Image, images: Path) -> bool:

@@ -1,6 +1,6 @@
 """Pascal VOC: an xml file per image in `Annotations/`, and images in `JPEGImages/`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -11,6 +11,7 @@ from sparsedet.annotations.faults import (
     BOX_BROKEN,
     IMAGE_UNREADABLE,
     LABELS_BROKEN,
+    LABELS_NOWHERE,
     SIZE_OFF,
     SIZE_WRONG,
     Faults,
@@ -210,6 +211,7 @@ def read_voc(
             files[image.file_name], images[image.file_name] = path, image
         progress("reading annotations", done, len(voc.xml_files))
     reader.warn()
+    _note_unlabelled(voc, {stem(name) for name in images}, faults)
     bare = [
         LabelledImage(name, *size, ())
         for name, size in sizes.items()
@@ -220,6 +222,18 @@ def read_voc(
     dataset = to_dataset([*images.values(), *bare], categories)
     faults.kept(len(dataset.images), len(dataset.boxes))
     return VocContent(dataset, files)
+
+
+def _note_unlabelled(voc: VocFolder, labelled: Collection[str], faults: Faults) -> None:
+    """Record splits without any xml file, whose images may have objects nevertheless."""
+    if faults.strict:
+        return
+    there = {stem(name) for name in voc.image_files}
+    for split, members in voc.split_members().items():
+        own = {id for member in members for id in (member, stem(member)) if id in there}
+        if own and own.isdisjoint(labelled):
+            message = f"{voc.root}: none of the {len(own)} images of {split} has an xml file"
+            faults.note(LABELS_NOWHERE, split, message)
 
 
 def read_voc_file(voc: VocFolder, path: Path, image: str, size: tuple[int, int]) -> LabelledImage:

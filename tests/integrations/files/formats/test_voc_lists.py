@@ -59,3 +59,22 @@ def test_suffixes_in_capitals_are_detected(tmp_path: Path) -> None:
     write_image(tmp_path / "JPEGImages/A.JPG")
     assert detect_format(tmp_path) == "voc"
     assert len(read_dataset(tmp_path).dataset.boxes) == 1
+
+
+@pytest.mark.parametrize("kind", ["folders", "lists"])
+def test_a_split_without_xml_files_is_a_fault(kind: str, tmp_path: Path) -> None:
+    for split, name in (("train", "a.b"), ("val", "b"), ("test", "c")):
+        place = f"{split}/{name}" if kind == "folders" else name
+        write_image(tmp_path / f"JPEGImages/{place}.jpg")
+        if kind == "lists":
+            write(tmp_path, f"ImageSets/Main/{split}.txt", f"{name}\n")
+        if split != "val":
+            write(tmp_path, f"Annotations/{place}.xml", XML)
+    if kind == "lists":  # of images that were not downloaded
+        write(tmp_path, "ImageSets/Main/test.txt", "gone\n")
+    if kind == "folders":  # as where its disk is not mounted
+        (tmp_path / "Annotations/val").symlink_to("/mnt/disk/val", target_is_directory=True)
+    faults = Faults(tmp_path)
+    dataset = read_dataset(tmp_path, faults=faults).dataset
+    assert (len(dataset.images), len(dataset.boxes)) == (3, 2)
+    assert faults.lines() == ["splits without label files: 1 (val), kept, without boxes"]

@@ -132,8 +132,8 @@ def train(
         callbacks: callbacks for training progress.
 
     Raises:
-        SparseDetError: when the data or the configuration is invalid, or the folder holds another
-            run.
+        SparseDetError: when the data or the configuration is invalid, the folder holds another run,
+            or another process is training it.
     """
     from sparsedet.config.auto import config_to_resume, config_to_start
     from sparsedet.config.training_config import load_config, read_config

@@ -1,6 +1,8 @@
 """The files of a run folder: what training leaves for evaluation and mining."""
 
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -54,6 +56,9 @@ class _InfoFile(BaseModel):
         return value
 
 
+_LOCK = ".lock"
+_HELD = (errno.EACCES, errno.EAGAIN)
+"""Errors of a lock that another process holds; others mean that the file system has no locks."""
 _NOT_OURS = "not written by `sparsedet train`; restore it, or train again"
 
 
@@ -122,6 +127,34 @@ class RunFolder:
     def mining(self) -> Path:
         """Boxes mined between the stages of the training."""
         return self.root / "mining"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Lock the run against training by other processes during the block.
+
+        The operating system releases the lock when the process ends for any reason. Loader
+        processes, which may survive it for some seconds, don't inherit it, unlike that of `flock`.
+        On file systems without locks, nothing is locked.
+
+        Raises:
+            RunError: when another process is training the run.
+        """
+        import fcntl
+
+        with ExitStack() as held:
+            with suppress(OSError):
+                self.checkpoints.mkdir(exist_ok=True)
+                file = held.enter_context((self.checkpoints / _LOCK).open("ab"))
+                try:
+                    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError as error:
+                    if error.errno in _HELD:
+                        raise RunError(
+                            f"{self.root}: another process is training this run; wait for it to "
+                            "finish, or stop it"
+                        ) from None
+                    raise
+            yield
 
     def write_info(self, info: RunInfo) -> None:
         """Write the metadata."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -163,8 +164,9 @@ def check_same_run(
         if known is None or to_coco(validation) != to_coco(known):
             differing.append("the run is not measured on the validation annotations on its way")
     if config is not None:
-        config = with_bounded_batch(config, read_coco(run.training_data))
-        keys = config.differing_keys(read_config(run.config))
+        began = read_config(run.config)
+        config = _bounded_as(began, config, read_coco(run.training_data))
+        keys = config.differing_keys(began)
         if keys:
             named = ", ".join(keys[:_NAMED_IN_ERRORS])
             differing.append(f"the run's configuration has other values of {named}")
@@ -177,9 +179,30 @@ def check_same_run(
 
 def with_bounded_batch(config: TrainingConfig, dataset: Dataset) -> TrainingConfig:
     """Return the configuration with a batch of no more images, or tiles, than there are."""
+    return config.with_values(config.solver.bounded(_views(config, dataset), processes.ranks()))
+
+
+def _bounded_as(began: TrainingConfig, config: TrainingConfig, dataset: Dataset) -> TrainingConfig:
+    """Return `with_bounded_batch` for the number of processes that the run began with.
+
+    Args:
+        began: the run's configuration.
+        config: the configuration to compare with it.
+        dataset: the run's training data.
+    """
+    solver, views = config.solver, _views(config, dataset)
+    for ranks in range(1, began.solver.batch_size + 1):
+        values = solver.bounded(views, ranks)
+        batch = values.get("SOLVER.IMS_PER_BATCH"), values.get("SOLVER.ACCUMULATION")
+        if batch == (began.solver.batch_size, began.solver.accumulation):
+            return config.with_values(values)
+    return with_bounded_batch(config, dataset)
+
+
+def _views(config: TrainingConfig, dataset: Dataset) -> int:
+    """Return the number of images, including tiles."""
     tile = config.input.tile
-    views = sum(len(views_of(image.width, image.height, tile)) for image in dataset.images)
-    return config.with_values(config.solver.bounded(views, processes.ranks()))
+    return sum(len(views_of(image.width, image.height, tile)) for image in dataset.images)
 
 
 def use_images(run: RunFolder, images: Path) -> None:
@@ -205,16 +228,24 @@ def run_training(
         run: the run folder.
         device: cpu or cuda; None: that of the configuration.
         callbacks: callbacks for training progress.
+
+    Raises:
+        RunError: when another process is training the run, or these processes can't share a batch.
     """
-    if run.model.exists():
+    if processes.first_does(run.model.exists):
         return
-    callbacks = callbacks or Callbacks()
     info = run.info()
+    with ExitStack() as held:
+        # The first process writes for all of them.
+        processes.first_does(lambda: held.enter_context(run.lock()))
+        _train(run, info, device, callbacks or Callbacks())
+
+
+def _train(run: RunFolder, info: RunInfo, device: str | None, callbacks: Callbacks) -> None:
     config = read_config(run.config)
     if device is not None:
         config = config.with_values({"MODEL.DEVICE": device})
-    # A run may resume with a different number of processes.
-    processes.first_does(lambda: config.solver.check_shares(processes.ranks()))
+    processes.first_does(lambda: _check_processes(run, config))
     # Checkpoints are large.
     processes.first_does(lambda: remove_half_written(run.root))
     dataset = usable_feedback(read_coco(run.training_data), config.feedback)
@@ -226,6 +257,25 @@ def run_training(
     if steps.validator is not None:
         weights = steps.validator.best_weights()
     processes.first_does(lambda: _finish(run, weights))
+
+
+def _check_processes(run: RunFolder, config: TrainingConfig) -> None:
+    """Check that the processes can share a batch: a run may resume with another number of them.
+
+    Raises:
+        RunError: naming possible numbers, since a resumed run keeps its batch.
+    """
+    solver = config.solver
+    parts = range(1, solver.batch_size + 1)
+    possible = [n for n in parts if solver.batch_size % (n * solver.accumulation) == 0]
+    if not possible:
+        solver.check_shares(processes.ranks())
+    if processes.ranks() not in possible:
+        raise RunError(
+            f"{run.root}: {processes.ranks()} processes can't share the run's batches of "
+            f"{solver.batch_size} images evenly, and a resumed run keeps them; resume it with "
+            f"{' or '.join(map(str, possible))} (--num-gpus, or --nproc-per-node of torchrun)"
+        )
 
 
 def _finish(run: RunFolder, weights: Weights) -> None:

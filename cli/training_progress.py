@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 
 from sparsedet.training.data.pseudo_labels import PseudoLabels
-from sparsedet.training.engine.callbacks import Callbacks, StageProgress
+from sparsedet.training.engine.callbacks import Callbacks, EarlyStop, StageProgress
 from sparsedet.training.engine.stage import LOG_PERIOD
 
 from .display import Display
@@ -43,7 +43,12 @@ class TrainingProgress:
 
     def callbacks(self) -> Callbacks:
         """Return callbacks for training progress."""
-        return Callbacks(on_progress=self.iteration, on_mining=self.mining, on_mined=self.mined)
+        return Callbacks(
+            on_progress=self.iteration,
+            on_mining=self.mining,
+            on_mined=self.mined,
+            on_early_stop=self.stopped,
+        )
 
     def iteration(self, progress: StageProgress) -> None:
         """Show an iteration of a stage."""
@@ -87,6 +92,15 @@ class TrainingProgress:
             )
         elif not found.labels:
             say("warning: without mined boxes, the next stage learns little")
+
+    def stopped(self, stop: EarlyStop) -> None:
+        """Print at which iteration a training stops early, and why."""
+        self._display.clear()
+        self._display.say(
+            f"stopped at iteration {stop.iteration} of {stop.iterations}: no better {stop.measure} "
+            f"than {stop.best:.1f}, at iteration {stop.best_iteration}, whose weights are kept "
+            f"(SPARSEDET.VALIDATION.PATIENCE {stop.patience})"
+        )
 
     def mining(self, done: int, total: int) -> None:
         """Show mining between two stages."""

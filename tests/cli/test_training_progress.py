@@ -6,7 +6,7 @@ from sparsedet.annotations import Box
 from sparsedet.cli.display import live_display
 from sparsedet.cli.training_progress import TrainingProgress
 from sparsedet.training.data.pseudo_labels import PseudoLabels
-from sparsedet.training.engine.callbacks import StageProgress
+from sparsedet.training.engine.callbacks import EarlyStop, StageProgress
 
 LOSSES = {
     "loss_cls": 0.25,
@@ -71,6 +71,16 @@ def test_what_becomes_of_mined_boxes_is_told(
     printed = capsys.readouterr().err.splitlines()
     assert len(printed) == len(lines)
     assert all(line.startswith(start) for line, start in zip(printed, lines, strict=True))
+
+
+def test_an_early_end_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    with live_display() as display:
+        callbacks = TrainingProgress(display).callbacks()
+        callbacks.on_early_stop(EarlyStop(400, 3000, 3, "AP", 34.25, 100))
+    assert capsys.readouterr().err == (
+        "stopped at iteration 400 of 3000: no better AP than 34.2, at iteration 100, whose weights "
+        "are kept (SPARSEDET.VALIDATION.PATIENCE 3)\n"
+    )
 
 
 def said_of(

@@ -21,6 +21,7 @@ from sparsedet.modeling.inputs import PixelCache
 from sparsedet.run_folder import RunFolder
 from sparsedet.runtime import processes
 from sparsedet.training.data.samples import measurable_images
+from sparsedet.training.engine.callbacks import EarlyStop
 from sparsedet.training.engine.trainer import Weights
 from sparsedet.training.evaluation.average_precision import evaluate
 from sparsedet.training.evaluation.readable import detect_readable
@@ -70,8 +71,8 @@ class Validator:
         """Return whether to evaluate after this many iterations."""
         return iteration % self._period == 0 or iteration == self._end
 
-    def is_exhausted(self, iteration: int, start: int) -> bool:
-        """Return whether to stop the training early: no improvement for too long.
+    def early_stop(self, iteration: int, start: int) -> EarlyStop | None:
+        """Return why to stop the training early: no improvement for too long. None: continue.
 
         Args:
             iteration: finished iterations of the run.
@@ -79,9 +80,18 @@ class Validator:
         """
         patience = self._config.validation.patience
         if patience == 0 or self._best is None:
-            return False
+            return None
         since: int = iteration - max(self._best["iteration"], start)
-        return since >= patience * self._period
+        if since < patience * self._period:
+            return None
+        return EarlyStop(
+            iteration,
+            self._end,
+            patience,
+            measure=self._best["measure"],
+            best=self._best["value"],
+            best_iteration=self._best["iteration"],
+        )
 
     def measure(self, weights: Weights, iteration: int) -> dict[str, Any]:
         """Evaluate weights, and keep them if they are the best so far.

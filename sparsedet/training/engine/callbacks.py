@@ -29,7 +29,26 @@ class StageProgress:
     """Peak memory of this process so far; see `peak_memory`."""
 
 
+@dataclass(frozen=True, slots=True)
+class EarlyStop:
+    """Why a training ends before its last iteration."""
+
+    iteration: int
+    """Finished iterations of the run."""
+    iterations: int
+    """Iterations that it would have had."""
+    patience: int
+    """Number of validations without improvement (SPARSEDET.VALIDATION.PATIENCE)."""
+    measure: str
+    """Name of the metric, such as `AP`."""
+    best: float
+    """Its best value, 0 to 100."""
+    best_iteration: int
+    """Iteration of the best value, whose weights are the run's result."""
+
+
 OnProgress = Callable[[StageProgress], None]
+OnEarlyStop = Callable[[EarlyStop], None]
 OnMined = Callable[[PseudoLabels], None]
 
 
@@ -43,5 +62,7 @@ class Callbacks:
     """Called after every mined image: `on_mining(done, total)`."""
     on_mined: OnMined = lambda found: None
     """Called after every mining between two stages; not repeated when a run resumes after it."""
+    on_early_stop: OnEarlyStop = lambda stop: None
+    """Called when validation ends the training early; repeated when a run resumes after it."""
     on_unreadable: OnUnreadable = warn_unreadable
     """Called for every undecodable image that is skipped, by each stage and mining."""

@@ -19,7 +19,7 @@ from sparsedet.runtime.unreadable import OnUnreadable, warn_unreadable
 from sparsedet.training.data.loader import Batch, batches, lost_workers_reported
 from sparsedet.training.data.packed_dataset import TrainingImage
 from sparsedet.training.engine.best_checkpoint import Validator
-from sparsedet.training.engine.callbacks import OnProgress, StageProgress
+from sparsedet.training.engine.callbacks import OnEarlyStop, OnProgress, StageProgress
 from sparsedet.training.engine.checkpoints import StageCheckpoints, State
 from sparsedet.training.engine.metrics import MetricsLog, Throughput
 from sparsedet.training.engine.trainer import Trainer, Weights
@@ -53,6 +53,7 @@ def train_stage(
     classes: Sequence[str] = (),
     validator: Validator | None = None,
     cache: PixelCache | None = None,
+    on_early_stop: OnEarlyStop = lambda stop: None,
     on_unreadable: OnUnreadable = warn_unreadable,
 ) -> Weights:
     """Train the configured model on `images`, resuming from the stage's checkpoint if it exists.
@@ -68,6 +69,7 @@ def train_stage(
         on_progress: called after every iteration.
         classes: names of the model's classes, for matching initial weights.
         validator: evaluates during training, keeps the best weights, and may stop the stage early.
+        on_early_stop: called then.
 
     Returns:
         The weights: with SOLVER.EMA_DECAY, their moving average.
@@ -91,8 +93,11 @@ def train_stage(
             cache=cache,
             on_unreadable=on_unreadable,
         ):
-            if at_end and validator and validator.is_exhausted(trainer.iteration, stage.start):
-                break
+            if at_end and validator is not None:
+                stop = validator.early_stop(trainer.iteration, stage.start)
+                if stop is not None:
+                    on_early_stop(stop)
+                    break
             on_progress(training.step(batch))
             if validator is not None and validator.is_due(trainer.iteration):
                 training.measure(validator)

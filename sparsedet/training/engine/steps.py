@@ -102,6 +102,7 @@ class Steps:
             classes=[category.name for category in self.dataset.categories],
             validator=self.validator,
             cache=self.cache,
+            on_early_stop=self.callbacks.on_early_stop,
             on_unreadable=self.callbacks.on_unreadable,
         )
         # The next step reads what the first process has written.

@@ -10,6 +10,7 @@ import pytest
 
 from sparsedet.annotations import read_coco
 from sparsedet.run_folder import RunFolder
+from sparsedet.training.engine.callbacks import Callbacks, EarlyStop
 from sparsedet.training.engine.metrics import read_metrics
 from sparsedet.training.engine.train import run_training, start_run
 from tests.conftest import Scenes
@@ -94,9 +95,14 @@ def test_a_training_ends_early_where_nothing_gets_better(
         config, run, dataset, scenes.images,
         source=scenes.annotations, method="plain", seed=1, device="cpu",
     )  # fmt: skip
-    run_training(run)
+    stops: list[EarlyStop] = []
+    callbacks = Callbacks(on_early_stop=stops.append)
+    run_training(run, callbacks=callbacks)
     measured = [line["iteration"] for line in read_metrics(run.metrics) if "validation" in line]
     assert measured == ([2, 4] if patience else [2, 4, 6, 8])
+    assert [(stop.iteration, stop.iterations, stop.best_iteration) for stop in stops] == (
+        [(4, 8, 2)] if patience else []
+    )
     run.model.unlink()
     # A run that ended early does not train on when it is called again.
     run_training(run)

@@ -6,9 +6,9 @@ An open-vocabulary detector, an ensemble, an API: any source of boxes may propos
 import logging
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from sparsedet.atomic_io import read_json
 from sparsedet.errors import AnnotationError
 from sparsedet.mining.detections import Detections
 
+Key = TypeVar("Key", int, str)
+
 logger = logging.getLogger(__name__)
 
 IMAGES_SUFFIX = ".images.json"
@@ -25,6 +27,8 @@ IMAGES_SUFFIX = ".images.json"
 _NAMES = ("label", "category_name", "class")
 """Keys under which entries may name their class."""
 _SHOWN = 5
+_LONGEST_ID = 18
+"""Digits."""
 
 
 def read_detections(
@@ -38,7 +42,9 @@ def read_detections(
     `category_id` or a name under `label`, `category_name` or `class`. Category ids are those of the
     file's own categories if it lists any, else the dataset's. Entries on other images are ignored:
     a model may have seen more of them. File names may lack or have other folders, if the file name
-    alone identifies the image. Boxes are clipped to their image.
+    alone identifies the image; an `image_id` may be such a name, with or without its suffix, as in
+    the predictions of Ultralytics. Boxes are clipped to their image; those without an area are left
+    out.
 
     Args:
         path: the file.
@@ -51,18 +57,22 @@ def read_detections(
             is on an image of the dataset.
     """
     entries, listed = _content(path)
-    images = _Images(dataset, listed)
+    images = _Images(dataset, listed, entries, path)
     classes = _Classes(dataset, listed, names or {})
     rows: dict[int, list[tuple[float, int, list[float]]]] = {i.id: [] for i in dataset.images}
     outside: list[str] = []
+    flat: list[str] = []
     for number, entry in enumerate(entries):
         where = f"{path}: entry {number}"
         if not isinstance(entry, dict):
             raise AnnotationError(f"{where} is no object")
-        image_id = images.of(entry)
+        image_id = images.of(entry, where)
         category_id = classes.of(entry, where)
         box, score = _box(entry, where)
         if image_id is None or category_id is None:
+            continue
+        if box is None:
+            flat.append(where)
             continue
         inside = _inside(box, dataset.image_by_id[image_id])
         if inside is None:
@@ -75,15 +85,24 @@ def read_detections(
             f"{path}: classes that the data does not have: {shown}; say which they are with --map "
             "THEIRS=OURS (--map THEIRS= leaves one out)"
         )
-    if outside:
-        logger.warning(
-            "%s: left out %d boxes outside of their image; is bbox [x, y, width, height], in "
-            "pixels of the upright image? (first: %s)",
-            path,
-            len(outside),
-            outside[0].removeprefix(f"{path}: "),
-        )
-    if entries and not outside and not any(rows.values()):
+    for left_out, what, expected in (
+        (flat, "without an area", "[x, y, width, height]?"),
+        (
+            outside,
+            "outside of their image",
+            "[x, y, width, height], in pixels of the upright image?",
+        ),
+    ):
+        if left_out:
+            logger.warning(
+                "%s: left out %d boxes %s; is bbox %s (first: %s)",
+                path,
+                len(left_out),
+                what,
+                expected,
+                left_out[0].removeprefix(f"{path}: "),
+            )
+    if entries and not outside and not flat and not any(rows.values()):
         raise AnnotationError(
             f"{path}: none of its {len(entries)} entries is on an image of the data; image ids or "
             "file names have to be the same"
@@ -122,36 +141,99 @@ def _content(path: Path) -> tuple[list[Any], Mapping[str, Any]]:
 class _Images:
     """Finds the dataset image of an entry."""
 
-    def __init__(self, dataset: Dataset, content: Mapping[str, Any]) -> None:
+    def __init__(
+        self, dataset: Dataset, content: Mapping[str, Any], entries: Sequence[Any], path: Path
+    ) -> None:
         self._names = {image.file_name: image.id for image in dataset.images}
-        bases = Counter(PurePosixPath(name).name for name in self._names)
-        self._bases = {
-            PurePosixPath(name).name: id
-            for name, id in self._names.items()
-            if bases[PurePosixPath(name).name] == 1
-        }
-        self._ids: dict[float, int | None] = {image.id: image.id for image in dataset.images}
+        paths = {PurePosixPath(name): id for name, id in self._names.items()}
+        self._bases = _unique((path.name, id) for path, id in paths.items())
+        self._bare = _unique((str(path.with_suffix("")), id) for path, id in paths.items())
+        self._stems = _unique((path.stem, id) for path, id in paths.items())
+        self._ids: dict[float | str, int | None] = {image.id: image.id for image in dataset.images}
         listed = content.get("images")
         if isinstance(listed, list):
             self._ids = {
                 image["id"]: self._named(str(image.get("file_name")).replace("\\", "/"))
                 for image in listed
-                if isinstance(image, dict) and isinstance(image.get("id"), int)
+                if isinstance(image, dict) and isinstance(image.get("id"), int | str)
             }
+        elif numbers := self._numbers_in_names(entries):
+            self._ids = {}
+            self._ids.update(numbers.items())
+            logger.warning(
+                "%s: its image ids are none of the data; they are read as the numbers in file "
+                "names",
+                path,
+            )
 
-    def of(self, entry: Mapping[str, Any]) -> int | None:
+    def of(self, entry: Mapping[str, Any], where: str) -> int | None:
         """Return its id; None if the dataset lacks it."""
         name = entry.get("file_name")
         if isinstance(name, str):
             return self._named(name.replace("\\", "/"))
-        number = entry.get("image_id")
+        key = entry.get("image_id")
+        if isinstance(key, str):
+            return self._by_text(key, where)
         # Programs that compute with tables write 7 as 7.0, which is the same key.
-        return self._ids.get(number) if isinstance(number, int | float) else None
+        return self._ids.get(key) if isinstance(key, int | float) else None
+
+    def _by_text(self, text: str, where: str) -> int | None:
+        """Return the id of the image that a text identifies: by name, by stem, or by id.
+
+        Raises:
+            AnnotationError: when it is the stem of one image and the id of another.
+        """
+        if text in self._ids:
+            return self._ids[text]
+        name = text.replace("\\", "/")
+        named = self._named(name)
+        for names in (self._bare, self._stems):
+            named = names.get(name) if named is None else named
+        number = _number(text)
+        by_id = None if number is None else self._ids.get(number)
+        if named is not None and by_id not in (None, named):
+            raise AnnotationError(
+                f"{where}: image_id {text!r} is the file name of one image, and the id of another; "
+                "write ids as numbers, or names as file_name"
+            )
+        return by_id if named is None else named
+
+    def _numbers_in_names(self, entries: Sequence[Any]) -> Mapping[int, int]:
+        """Return the image ids by the number that is their stem, if the entries mean these.
+
+        Ultralytics writes the image `000123.jpg` as 123. Empty if the ids may be those of the data.
+        """
+        found = {
+            entry["image_id"]
+            for entry in entries
+            if isinstance(entry, dict)
+            and isinstance(entry.get("image_id"), int | float)
+            and not isinstance(entry.get("file_name"), str)
+        }
+        numbers = _unique(
+            (number, id)
+            for stem, id in self._stems.items()
+            if (number := _number(stem)) is not None
+        )
+        meant = found and found <= numbers.keys() and found.isdisjoint(self._ids)
+        return numbers if meant else {}
 
     def _named(self, name: str) -> int | None:
         """Return the id of the image of that name, or with the same file in another folder."""
         found = self._names.get(name)
         return self._bases.get(PurePosixPath(name).name) if found is None else found
+
+
+def _unique(pairs: Iterable[tuple[Key, int]]) -> dict[Key, int]:
+    """Return the mapping of pairs, without keys that occur more than once."""
+    pairs = list(pairs)
+    counts = Counter(key for key, _ in pairs)
+    return {key: id for key, id in pairs if counts[key] == 1}
+
+
+def _number(text: str) -> int | None:
+    """Return the number that a text of digits is, with or without leading zeros."""
+    return int(text) if text.isdecimal() and len(text) <= _LONGEST_ID else None
 
 
 class _Classes:
@@ -181,8 +263,11 @@ class _Classes:
         number = entry.get("category_id")
         if isinstance(number, float) and number.is_integer():
             number = int(number)
-        number = number if isinstance(number, int) else None
         given = next((entry[key] for key in _NAMES if isinstance(entry.get(key), str)), None)
+        if isinstance(number, str):
+            given = number if given is None and _number(number) is None else given
+            number = _number(number)
+        number = number if isinstance(number, int) else None
         name = self._theirs.get(number) if given is None and number is not None else given
         if name is None and number is None:
             raise AnnotationError(f"{where}: no class (category_id, or {', '.join(_NAMES)})")
@@ -206,17 +291,17 @@ def _listed_classes(categories: object) -> dict[int, str]:
     }
 
 
-def _box(entry: Mapping[str, Any], where: str) -> tuple[list[float], float]:
-    """Return a box, XYXY in pixels, and its score."""
+def _box(entry: Mapping[str, Any], where: str) -> tuple[list[float] | None, float]:
+    """Return a box, XYXY in pixels, and its score; None: the box has no area."""
     try:
         left, top, width, height = (float(value) for value in entry["bbox"])
         score = float(entry["score"])
     except (KeyError, OverflowError, TypeError, ValueError):
         raise AnnotationError(f"{where}: expected bbox [x, y, width, height] and a score") from None
-    if not all(map(math.isfinite, (left, top, width, height))) or width <= 0 or height <= 0:
-        raise AnnotationError(f"{where}: bbox {entry['bbox']!r:.80} has no area")
     if not 0 <= score <= 1:
         raise AnnotationError(f"{where}: score {score:g}: expected 0 to 1")
+    if not all(map(math.isfinite, (left, top, width, height))) or width <= 0 or height <= 0:
+        return None, score
     return [left, top, left + width, top + height], score
 
 

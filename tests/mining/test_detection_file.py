@@ -72,6 +72,79 @@ def test_boxes_are_clipped_to_their_image(tmp_path: Path, caplog: pytest.LogCapt
     assert "entry 1" in caplog.text
 
 
+def test_boxes_without_an_area_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Models whose boxes are rounded to pixels find some."""
+    flat = ([1, 2, 0, 3], [1, 2, 3, -4], [1, 2, float("nan"), 3], [1, 2, 3, float("inf")])
+    entries = [entry(image_id=7, bbox=flat[0]), entry(), *(entry(bbox=bbox) for bbox in flat)]
+    first, _ = read_detections(write(tmp_path, entries), DATA)
+    assert first.boxes.tolist() == [[50, 10, 70, 40]]
+    (record,) = caplog.records
+    assert record.getMessage().endswith(
+        "left out 4 boxes without an area; is bbox [x, y, width, height]? (first: entry 2)"
+    )
+    # Nothing else is wrong with such a file.
+    assert not any(
+        found.scores.size for found in read_detections(write(tmp_path, entries[2:]), DATA)
+    )
+
+
+NAMED = Dataset(
+    tuple(
+        Image(id, name, 200, 100)
+        for id, name in enumerate(("a/x.y.jpg", "a/dog.jpg", "b/dog.png", "b/0012.jpg", "9.jpg"), 6)
+    ),
+    (),
+    DATA.categories,
+)
+
+
+@pytest.mark.parametrize(
+    ("image_id", "found"),
+    [
+        *(("x.y", 6), ("x.y.jpg", 6), ("a/x.y", 6), ("a\\x.y.jpg", 6), ("elsewhere/x.y.jpg", 6)),
+        # Two images are called dog.
+        *(("dog", None), ("dog.jpg", 7), ("a/dog", 7), ("b/dog", 8), ("dog.gif", None)),
+        *(("0012", 9), ("12", None), ("7", 7), ("10", 10), ("9" * 5000, None)),
+    ],
+)
+def test_image_ids_may_be_names(tmp_path: Path, image_id: str, found: int | None) -> None:
+    """Ultralytics writes file names without their suffix."""
+    entries = [entry(image_id=image_id, category_id="apple"), entry(image_id=8, category_id="5")]
+    read = read_detections(write(tmp_path, entries), NAMED)
+    classes = {one.image_id: one.category_ids.tolist() for one in read if one.scores.size}
+    assert classes == {8: [5]} | ({} if found is None else {found: [6, 5] if found == 8 else [6]})
+
+
+def test_an_image_id_that_is_a_name_and_another_id_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match=r"entry 0: image_id '9' is the file name of one"):
+        read_detections(write(tmp_path, [entry(image_id="9")]), NAMED)
+
+
+def test_image_ids_may_be_the_numbers_in_file_names(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ultralytics writes names that are numbers as numbers."""
+    read = read_detections(write(tmp_path, [entry(image_id=12)]), NAMED)
+    assert [one.image_id for one in read if one.scores.size] == [9]
+    assert "read as the numbers in file names" in caplog.text
+    caplog.clear()
+    # One of them is an id of the data: all of them may be.
+    read = read_detections(write(tmp_path, [entry(image_id=12), entry(image_id=9)]), NAMED)
+    assert [one.image_id for one in read if one.scores.size] == [9]
+    assert not caplog.text
+
+
+def test_listed_images_may_have_texts_as_ids(tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": "one", "file_name": "2.jpg"}, {"id": "2", "file_name": "1.jpg"}],
+        "annotations": [entry(image_id="one"), entry(image_id="2", category_id=6)],
+    }
+    read = read_detections(write(tmp_path, content), DATA)
+    assert [one.category_ids.tolist() for one in read] == [[6], [5]]
+
+
 def test_a_coco_file_has_images_and_classes_of_its_own(tmp_path: Path) -> None:
     content = {
         "images": [{"id": 70, "file_name": "2.jpg"}, {"id": 1, "file_name": "other.jpg"}],
@@ -100,8 +173,9 @@ def test_a_coco_file_has_images_and_classes_of_its_own(tmp_path: Path) -> None:
         ([1], "entry 0 is no object"),
         ([entry(bbox=[1, 2, 3])], "entry 0: expected bbox"),
         ([entry(bbox=None)], "entry 0: expected bbox"),
-        ([entry(bbox=[1, 2, 0, 3])], "has no area"),
-        ([entry(bbox=[1, 2, float("nan"), 3])], "has no area"),
+        ([entry(image_id="9")], "none of its 1 entries is on an image"),
+        ([entry(image_id="")], "none of its 1 entries is on an image"),
+        ([entry(category_id="pear")], "classes that the data does not have: pear"),
         ([entry(), entry(score=1.5)], r"entry 1: score 1\.5: expected 0 to 1"),
         ([entry(score="high")], "entry 0: expected bbox"),
         ([entry(category_id=None)], "entry 0: no class"),

@@ -22,7 +22,7 @@ from sparsedet.annotations import Dataset
 from sparsedet.config.key_values import dotted
 from sparsedet.config.training_config import TrainingConfig, is_auto, load_config
 from sparsedet.modeling.tiles import tiles_of
-from sparsedet.runtime.resources import usable_memory
+from sparsedet.runtime.memory import usable_memory
 
 SIZES = (
     "INPUT.MIN_SIZE_TRAIN",

@@ -257,7 +257,10 @@ def check_memory(gib: float | None) -> Check:
     if gib is None:
         return Check("free memory", State.OK, "unknown on this system")
     if gib < LITTLE_MEMORY_GIB:
-        fix = f"close other programs: training needs at least {LITTLE_MEMORY_GIB:.0f} GiB"
+        fix = (
+            "close other programs, or raise the container's limit: training needs at least "
+            f"{LITTLE_MEMORY_GIB:.0f} GiB"
+        )
         return Check("free memory", State.WARNING, f"{gib:.1f} GiB", fix)
     return Check("free memory", State.OK, f"{gib:.1f} GiB")
 
@@ -303,9 +306,9 @@ def _normalized(distribution: Distribution) -> str:
 
 
 def _available_memory() -> float | None:
+    # Imported late: psutil may be missing, which is a check of its own.
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
+        memory = importlib.import_module("sparsedet.runtime.memory")
+        return float(memory.free_memory()) / 2**30
+    except Exception:  # whatever a broken installation raises
         return None
-    kib = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
-    return None if kib is None else int(kib) / 2**20

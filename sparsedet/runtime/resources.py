@@ -1,4 +1,4 @@
-"""Numbers of threads and loader processes, and memory usage.
+"""Numbers of threads and loader processes, and this process's memory.
 
 Threads depend on the usable cores, loader processes also on their load. Load can't affect threads:
 their number changes the last digits of losses, since convolutions choose their algorithm, and sums
@@ -27,11 +27,6 @@ _OPEN_FILES = 65_536
 """Enough for the largest batches."""
 
 _CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
-_MEMORY_MAX = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
-"""A container's limit on memory, by version of control groups."""
 _PROCESS_STATUS = Path("/proc/self/status")
 _BY_ENVIRONMENT = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _threads_at_import = torch.get_num_threads()
@@ -46,15 +41,6 @@ def usable_cores() -> int:
     except (OSError, ValueError):
         return cores
     return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
-
-
-def usable_memory() -> int:
-    """Return the memory of this machine, or of the container, in bytes."""
-    memory: int = psutil.virtual_memory().total
-    for file in _MEMORY_MAX:
-        with suppress(OSError, ValueError):  # `max`: unlimited
-            memory = min(memory, int(file.read_text()))
-    return memory
 
 
 def limit_threads() -> None:

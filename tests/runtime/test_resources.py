@@ -32,19 +32,6 @@ def test_the_affinity_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "limited"),
-    [("1073741824\n", True), ("max\n", False), ("9223372036854771712", False), (None, False)],
-)
-def test_a_container_s_memory_counts(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None, limited: bool
-) -> None:
-    if content is not None:
-        (tmp_path / "memory.max").write_text(content)
-    monkeypatch.setattr(resources, "_MEMORY_MAX", (tmp_path / "memory.max",))
-    assert resources.usable_memory() == (GIB if limited else psutil.virtual_memory().total)
-
-
-@pytest.mark.parametrize(
     ("content", "cores"),
     [("200000 100000", 2), ("50000 100000", 1), ("max 100000", 4), ("6400000 100000", 4), ("", 4)],
 )

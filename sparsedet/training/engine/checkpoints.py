@@ -37,10 +37,12 @@ class StageCheckpoints:
         Raises:
             RunError: when there are checkpoints, but none can be read.
         """
-        if not self.newest.exists():
-            return None
         first_error: RunError | None = None
-        for path in (self.newest, *self.older()):
+        older = self.older()
+        if not older and not self.newest.exists():
+            return None
+        # The newest may have been removed because it was damaged.
+        for path in (self.newest, *older):
             try:
                 state = checkpoint.load(path)
             except RunError as error:

@@ -128,7 +128,7 @@ class _StageTraining:
         self.sums: dict[str, float] = {}
         state = self.checkpoints.read()
         if state is None and stage.previous is not None:
-            state = StageCheckpoints(run, stage.previous).read()
+            state = _end_of(stage.previous, stage, run)
         if state is not None:
             _check_state(state, stage, run)
             self.sums = state.get("sums", {})
@@ -197,6 +197,22 @@ class _StageTraining:
             },
         )
         self.sums = {}
+
+
+def _end_of(previous: str, stage: Stage, run: RunFolder) -> State:
+    """Return the last state of the stage before.
+
+    Raises:
+        RunError: when its checkpoint is gone. Initial weights would not do.
+    """
+    checkpoints = StageCheckpoints(run, previous)
+    state = checkpoints.read()
+    if state is None or state["iteration"] < stage.start:
+        raise RunError(
+            f"{checkpoints.newest}: missing or damaged, and {stage.name} starts from it; restore "
+            f"it, or remove {run.mining / previous}.json to train {previous} again"
+        )
+    return state
 
 
 def _check_state(state: State, stage: Stage, run: RunFolder) -> None:

@@ -74,6 +74,20 @@ def test_a_damaged_state_is_replaced_by_the_one_before(
     assert [checkpoint.load(path)["iteration"] for path in again.older()] == [20]
 
 
+def test_a_removed_state_is_replaced_by_the_one_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody has removed the newest, as it was damaged."""
+    written(tmp_path, 20, 40).newest.unlink()
+    again = StageCheckpoints(RunFolder(tmp_path), "stage1", kept=2)
+    found = again.read()
+    assert found is not None
+    assert found["iteration"] == 20
+    assert "stage1.pth: no such checkpoint; resuming from" in caplog.text
+    again.write(state(40))
+    assert [checkpoint.load(path)["iteration"] for path in again.older()] == [20]
+
+
 def test_without_a_readable_state_the_newest_is_named(tmp_path: Path) -> None:
     checkpoints = written(tmp_path, 20, kept=1)
     checkpoints.newest.write_bytes(b"damaged")

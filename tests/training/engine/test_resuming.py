@@ -16,6 +16,9 @@ from sparsedet.config.training_config import TrainingConfig, load_config
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.run_folder import RunFolder
 from sparsedet.runtime import processes
+from sparsedet.training.data.samples import training_images
+from sparsedet.training.engine.checkpoints import StageCheckpoints
+from sparsedet.training.engine.stage import Stage, train_stage
 from sparsedet.training.engine.train import check_same_run, run_training, start_run
 from tests.conftest import Scenes
 from tests.training.short_runs import short_config
@@ -134,3 +137,23 @@ def test_a_bounded_batch_is_the_same_with_other_processes(
         other = config.with_values({"SOLVER.IMS_PER_BATCH": 2})
         with pytest.raises(RunError, match=r"other values of SOLVER\.IMS_PER_BATCH"):
             check_same_run(run, method=None, seed=None, dataset=None, config=other)
+
+
+@pytest.mark.parametrize("left", [None, 1])
+def test_a_stage_does_not_start_without_the_one_before(
+    scenes: Scenes, tmp_path: Path, left: int | None
+) -> None:
+    """Its labels were mined by that one; from initial weights it would train another model."""
+    run = RunFolder(tmp_path)
+    if left is not None:
+        StageCheckpoints(run, "stage1").write({"iteration": left})
+    images = training_images(scenes.dataset, scenes.images, keep_unlabelled=True)
+    with pytest.raises(RunError, match=r"stage1\.pth: missing .* remove .*mining/stage1\.json to"):
+        train_stage(
+            Stage("stage2", 2, 4, previous="stage1"),
+            images,
+            short_config(4, method="plain"),
+            run,
+            seed=1,
+            on_progress=lambda progress: None,
+        )

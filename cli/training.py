@@ -258,8 +258,7 @@ def _check_resume(
         config=config,
         validation=measured_on,
     )
-    if request.images is not None:
-        use_images(run, request.images)
+    use_images(run, request.images, request.val_images)
 
 
 def _settings(request: TrainRequest) -> tuple[TrainingConfig | None, TrainRequest]:

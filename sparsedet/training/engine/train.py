@@ -205,16 +205,35 @@ def _views(config: TrainingConfig, dataset: Dataset) -> int:
     return sum(len(views_of(image.width, image.height, tile)) for image in dataset.images)
 
 
-def use_images(run: RunFolder, images: Path) -> None:
-    """Set the folder of a run's images after they were moved."""
-    dataset = read_coco(run.training_data)
-    limit = read_config(run.config).loader.max_unreadable
-    check_images(dataset, images, UnreadableImages(limit, len(dataset.images)))
-    info, place = run.info(), str(images.resolve())
-    moved = info.validation_images is not None and not Path(info.validation_images).is_dir()
-    run.write_info(
-        replace(info, images=place, validation_images=place if moved else info.validation_images)
-    )
+def use_images(run: RunFolder, images: Path | None, validation: Path | None = None) -> None:
+    """Set the folders of a run's images after they were moved.
+
+    Args:
+        run: the run.
+        images: the new folder of the training images; None: not moved.
+        validation: that of the validation images; None: if their folder is gone, `images`.
+
+    Raises:
+        AnnotationError: when an image is missing there, or contradicts the annotations.
+    """
+    info, config = run.info(), read_config(run.config)
+
+    def checked(file: Path, folder: Path) -> str:
+        dataset = read_coco(file)
+        unreadable = UnreadableImages(config.loader.max_unreadable, len(dataset.images))
+        check_images(dataset, folder, unreadable)
+        return str(folder.resolve())
+
+    if images is not None:
+        info = replace(info, images=checked(run.training_data, images))
+    if info.validation_images is not None:
+        if validation is None and not Path(info.validation_images).is_dir():
+            validation = images
+        if validation is not None and config.validation.eval_period > 0:
+            place = checked(run.validation_data, validation)
+            info = replace(info, validation_images=place)
+    if info != run.info():
+        run.write_info(info)
 
 
 def run_training(

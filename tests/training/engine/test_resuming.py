@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,13 +14,19 @@ import pytest
 
 from sparsedet.annotations import Dataset
 from sparsedet.config.training_config import TrainingConfig, load_config
-from sparsedet.errors import ConfigError, RunError
+from sparsedet.errors import AnnotationError, ConfigError, RunError
 from sparsedet.run_folder import RunFolder
 from sparsedet.runtime import processes
 from sparsedet.training.data.samples import training_images
+from sparsedet.training.engine.best_checkpoint import ValidationData
 from sparsedet.training.engine.checkpoints import StageCheckpoints
 from sparsedet.training.engine.stage import Stage, train_stage
-from sparsedet.training.engine.train import check_same_run, run_training, start_run
+from sparsedet.training.engine.train import (
+    check_same_run,
+    run_training,
+    start_run,
+    use_images,
+)
 from tests.conftest import Scenes
 from tests.training.short_runs import short_config
 
@@ -157,3 +164,34 @@ def test_a_stage_does_not_start_without_the_one_before(
             seed=1,
             on_progress=lambda progress: None,
         )
+
+
+def test_images_for_training_and_validation_may_move_apart(scenes: Scenes, tmp_path: Path) -> None:
+    training, validation = tmp_path / "training", tmp_path / "validation"
+    learned = scenes.dataset.with_images(scenes.dataset.images[:2])
+    measured = scenes.dataset.with_images(scenes.dataset.images[2:4])
+    for dataset, folder in ((learned, training), (measured, validation)):
+        for image in dataset.images:
+            (folder / image.file_name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(scenes.images / image.file_name, folder / image.file_name)
+    run = RunFolder(tmp_path / "run")
+    start_run(
+        short_config(4, "TEST.EVAL_PERIOD", "2"), run, learned, training,
+        source=scenes.annotations, method="plain", seed=1, device="cpu",
+        validation=ValidationData(measured, validation),
+    )  # fmt: skip
+    before = run.info_file.read_bytes()
+    use_images(run, None)
+    assert run.info_file.read_bytes() == before
+    new_training = training.rename(tmp_path / "new training")
+    new_validation = validation.rename(tmp_path / "new validation")
+    # Otherwise, the training would end at its first validation.
+    with pytest.raises(AnnotationError, match="new training"):
+        use_images(run, new_training)
+    assert run.info_file.read_bytes() == before
+    use_images(run, new_training, new_validation)
+    assert run.info().images == str(new_training)
+    assert run.info().validation_images == str(new_validation)
+    use_images(run, None, scenes.images)
+    assert run.info().images == str(new_training)
+    assert run.info().validation_images == str(scenes.images.resolve())

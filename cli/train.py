@@ -1,6 +1,7 @@
 """`sparsedet train`, and the launcher for `--num-gpus` and related options."""
 
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,7 +215,7 @@ def launch(options: Launch) -> None:
 
     Raises:
         ConfigError: if options contradict each other.
-        TrainingError: if the machines can't connect.
+        TrainingError: if the machines can't connect, or a process was killed.
     """
     host, port = _address(options)
     if options.machine_rank >= options.machines:
@@ -253,6 +254,12 @@ def launch(options: Launch) -> None:
         elastic_launch(config, sys.executable)("-m", "sparsedet", *sys.argv[1:])
     except ChildFailedError as error:
         codes = [failure.exitcode for failure in error.failures.values()]
+        if -signal.SIGKILL in codes and max(codes) < 0:
+            # It could not report anything itself.
+            raise TrainingError(
+                "a process of the training was killed, most likely for want of memory; a smaller "
+                "SOLVER.IMS_PER_BATCH, INPUT.MIN_SIZE_TRAIN or DATALOADER.CACHE_MIB takes less"
+            ) from error
         sys.exit(next((code for code in codes if code > 0), 1))
     except (DistError, RendezvousError) as error:
         reason = " ".join(str(error).split())

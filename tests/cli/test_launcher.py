@@ -1,0 +1,45 @@
+"""The launcher of several processes: what it says when one of them can't say anything."""
+
+import signal
+
+import pytest
+import torch.distributed.launcher.api as launcher
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+
+from sparsedet.cli.train import Launch, launch
+from sparsedet.errors import TrainingError
+
+KILLED, TERMINATED = -signal.SIGKILL, -signal.SIGTERM
+
+
+def launch_with(monkeypatch: pytest.MonkeyPatch, codes: list[int]) -> None:
+    """Launch processes that end with these exit statuses."""
+    for name in ("SPARSEDET_LAUNCHER", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
+    failures = {
+        rank: ProcessFailure(local_rank=rank, pid=1, exitcode=code, error_file="")
+        for rank, code in enumerate(codes)
+    }
+
+    def fail(*_arguments: str) -> None:
+        raise ChildFailedError("python", failures)
+
+    monkeypatch.setattr(launcher, "elastic_launch", lambda config, entrypoint: fail)
+    launch(Launch(2, 1, 0, "auto"))
+
+
+@pytest.mark.parametrize("codes", [[KILLED], [TERMINATED, KILLED]])
+def test_a_killed_process_is_reported_for_it(
+    monkeypatch: pytest.MonkeyPatch, codes: list[int]
+) -> None:
+    with pytest.raises(TrainingError, match=r"was killed, most likely for want of memory"):
+        launch_with(monkeypatch, codes)
+
+
+@pytest.mark.parametrize(("codes", "status"), [([3], 3), ([KILLED, 1], 1), ([TERMINATED], 1)])
+def test_others_have_reported_their_errors(
+    monkeypatch: pytest.MonkeyPatch, codes: list[int], status: int
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        launch_with(monkeypatch, codes)
+    assert end.value.code == status

@@ -220,8 +220,11 @@ def check_label_studio(executable: Path | None) -> Check:
     """Check the Label Studio server, which has an environment of its own."""
     name = "Label Studio server"
     if executable is None:
+        if named := os.environ.get(EXECUTABLE_VARIABLE):
+            found = f"{EXECUTABLE_VARIABLE} is {named}, where there is no file"
+            return Check(name, State.WARNING, found, "correct the variable, or unset it")
         return Check(name, State.OPTIONAL, "not found; the demo starts one", LABEL_STUDIO_FIX)
-    environment = executable.resolve().parents[1]
+    environment = executable.resolve().parent.parent
     libraries = [str(path) for path in environment.glob("lib/python*/site-packages")]
     found = [item.version for item in distributions(name=_SERVER, path=libraries)]
     return Check(name, State.OK, f"{found[0] if found else 'unknown version'} ({executable})")

@@ -221,8 +221,8 @@ def check_label_studio(executable: Path | None) -> Check:
     name = "Label Studio server"
     if executable is None:
         if named := os.environ.get(EXECUTABLE_VARIABLE):
-            found = f"{EXECUTABLE_VARIABLE} is {named}, where there is no file"
-            return Check(name, State.WARNING, found, "correct the variable, or unset it")
+            gone = f"{EXECUTABLE_VARIABLE} is {named}, where there is no file"
+            return Check(name, State.WARNING, gone, "correct the variable, or unset it")
         return Check(name, State.OPTIONAL, "not found; the demo starts one", LABEL_STUDIO_FIX)
     environment = executable.resolve().parent.parent
     libraries = [str(path) for path in environment.glob("lib/python*/site-packages")]

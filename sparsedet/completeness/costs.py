@@ -43,24 +43,37 @@ class ReviewCosts:
     """Draw a box."""
     undecided: float = 0.05
     """Share of boxes that reviewers can't decide on a crop."""
+    corrected: float = 1.0
+    """Share of the boxes not accepted that need a correction: leaving one undecided takes no longer
+    than accepting it."""
 
-    def seconds(self, boxes: float, corrections: float, drawn: float) -> float:
-        """Return the time for one image with these numbers of mined, corrected and drawn boxes."""
+    def seconds(self, boxes: float, not_accepted: float, drawn: float) -> float:
+        """Return the time for one image.
+
+        Args:
+            boxes: number of mined boxes.
+            not_accepted: number of those that are corrected, deleted or left undecided.
+            drawn: number of boxes drawn.
+        """
+        corrections = self.corrected * not_accepted
         return self.image + self.box * boxes + self.correction * corrections + self.drawing * drawn
 
-    def seconds_on_sheets(self, boxes: float, corrections: float) -> float:
+    def seconds_on_sheets(self, boxes: float, not_accepted: float) -> float:
         """Return the time for this many mined boxes on contact sheets.
 
         A sheet is opened once; boxes left undecided are checked again on their image.
         """
         again = self.undecided * (self.image + self.box)
+        corrections = self.corrected * not_accepted
         return (self.image / CROPS + self.box + again) * boxes + self.correction * corrections
 
     def saved(self, chances: Floats, object_chances: Floats) -> Floats:
         """Return the expected time saved by showing each box, shape (N,).
 
         A box on an object saves drawing it, even if class or position need a correction; a wrong
-        box costs a correction; and every box costs a look.
+        box costs a correction; and every box costs a look. Boxes that are left undecided cost no
+        correction, but look like objects: of the unlikely ones, for which this matters, those not
+        accepted are wrong.
 
         Args:
             chances: expected precision, shape (N,).
@@ -108,9 +121,6 @@ def with_undecided(
 ) -> ReviewCosts:
     """Return the costs, adjusted by the share of undecided boxes so far.
 
-    `correction` becomes the cost of a box that is not accepted: leaving one undecided takes no
-    longer than accepting it.
-
     Args:
         costs: review costs.
         corrected: boxes deleted or corrected so far.
@@ -121,6 +131,6 @@ def with_undecided(
     before = _SEEN_CORRECTED * costs.undecided
     return replace(
         costs,
-        correction=share * costs.correction,
+        corrected=share,
         undecided=(before + undecided) / (_SEEN_CORRECTED + reviewed),
     )

@@ -178,14 +178,22 @@ def test_images_without_mined_boxes_are_always_to_be_completed() -> None:
 def test_boxes_that_stay_undecided_cost_no_correction() -> None:
     assert with_undecided(COSTS, corrected=0, undecided=0, reviewed=0) == COSTS
     decided = with_undecided(COSTS, corrected=300, undecided=0, reviewed=900)
-    assert decided.correction == COSTS.correction
+    assert decided.corrected == 1
     assert decided.undecided < COSTS.undecided / 10
     costs = with_undecided(COSTS, corrected=10, undecided=170, reviewed=500)
-    assert costs.correction == pytest.approx(30 / 200 * 2.5)
-    # So less likely ones are shown.
-    chance = np.array([0.2])
-    assert Selection(costs).shows(chance, chance)
-    assert not Selection(COSTS).shows(chance, chance)
+    assert costs.seconds(10, 6, 0) == pytest.approx(COSTS.seconds(10, 0.15 * 6, 0))
+    fewer = COSTS.seconds_on_sheets(10, 6) - COSTS.seconds_on_sheets(10, 0.15 * 6)
+    again = (costs.undecided - COSTS.undecided) * (COSTS.image + COSTS.box)
+    assert costs.seconds_on_sheets(10, 6) == pytest.approx(
+        COSTS.seconds_on_sheets(10, 6) - fewer + 10 * again
+    )
+
+
+def test_undecided_boxes_do_not_bring_less_likely_ones() -> None:
+    # Those left undecided look like objects; unlikely ones are wrong, and have to be deleted.
+    doubtful = with_undecided(COSTS, corrected=10, undecided=170, reviewed=500)
+    for chance in (np.array([0.2]), np.array([0.5])):
+        assert Selection(doubtful).shows(chance, chance) == Selection(COSTS).shows(chance, chance)
 
 
 def test_costs_follow_the_times_of_many_reviews() -> None:

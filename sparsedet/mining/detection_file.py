@@ -86,16 +86,16 @@ def read_detections(
             "THEIRS=OURS (--map THEIRS= leaves one out)"
         )
     for left_out, what, expected in (
-        (flat, "without an area", "[x, y, width, height]?"),
+        (flat, "boxes without an area", "[x, y, width, height]?"),
         (
             outside,
-            "outside of their image",
+            "boxes outside of their image",
             "[x, y, width, height], in pixels of the upright image?",
         ),
     ):
         if left_out:
             logger.warning(
-                "%s: left out %d boxes %s; is bbox %s (first: %s)",
+                "%s: left out %d %s; is bbox %s (first: %s)",
                 path,
                 len(left_out),
                 what,

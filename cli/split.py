@@ -205,7 +205,7 @@ def split(
     validation = _validation(val, group_by, needed=chosen is None and file is None)
     distance = DISTANCE if near_duplicate_distance is None else near_duplicate_distance
     check_distance(distance)
-    # Of a file, nothing but images is read beside it, and a split has none.
+    # Of a file, nothing but images is read next to it, and a split has none.
     is_folder = project is None and data is not None and data.is_dir()
     apart = kept_apart(output, data, images) if data is not None and is_folder else nullcontext()
     with without_collector(), apart, atomic_folder(output) as folder:

@@ -282,7 +282,7 @@ def _data_text(dataset: Dataset, names: Sequence[str], base: str) -> str:
     tops = sorted({PurePosixPath(name).parts[0] for name in names})
     splits = {canonical_split(top): top for top in tops}
     prefix = "" if base == "." else f"{base}/"
-    # Two folders of one split, such as `val` and `valid`, can't be told apart again.
+    # Two folders of one split, such as `val` and `valid`, can't be distinguished again.
     if "train" in splits and splits.keys() <= set(SPLITS) and len(splits) == len(tops):
         places = {split: f"{prefix}{splits[split]}" for split in SPLITS if split in splits}
     else:

@@ -43,7 +43,7 @@ class ReviewCosts:
     """Draw a box."""
     undecided: float = 0.05
     """Share of boxes that reviewers can't decide on a crop."""
-    corrected: float = 1.0
+    corrected_share: float = 1.0
     """Share of the boxes not accepted that need a correction: leaving one undecided takes no longer
     than accepting it."""
 
@@ -55,7 +55,7 @@ class ReviewCosts:
             not_accepted: number of those that are corrected, deleted or left undecided.
             drawn: number of boxes drawn.
         """
-        corrections = self.corrected * not_accepted
+        corrections = self.corrected_share * not_accepted
         return self.image + self.box * boxes + self.correction * corrections + self.drawing * drawn
 
     def seconds_on_sheets(self, boxes: float, not_accepted: float) -> float:
@@ -64,7 +64,7 @@ class ReviewCosts:
         A sheet is opened once; boxes left undecided are checked again on their image.
         """
         again = self.undecided * (self.image + self.box)
-        corrections = self.corrected * not_accepted
+        corrections = self.corrected_share * not_accepted
         return (self.image / CROPS + self.box + again) * boxes + self.correction * corrections
 
     def saved(self, chances: Floats, object_chances: Floats) -> Floats:
@@ -131,6 +131,6 @@ def with_undecided(
     before = _SEEN_CORRECTED * costs.undecided
     return replace(
         costs,
-        corrected=share,
+        corrected_share=share,
         undecided=(before + undecided) / (_SEEN_CORRECTED + reviewed),
     )

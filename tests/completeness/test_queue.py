@@ -178,14 +178,13 @@ def test_images_without_mined_boxes_are_always_to_be_completed() -> None:
 def test_boxes_that_stay_undecided_cost_no_correction() -> None:
     assert with_undecided(COSTS, corrected=0, undecided=0, reviewed=0) == COSTS
     decided = with_undecided(COSTS, corrected=300, undecided=0, reviewed=900)
-    assert decided.corrected == 1
+    assert decided.corrected_share == 1
     assert decided.undecided < COSTS.undecided / 10
     costs = with_undecided(COSTS, corrected=10, undecided=170, reviewed=500)
     assert costs.seconds(10, 6, 0) == pytest.approx(COSTS.seconds(10, 0.15 * 6, 0))
-    fewer = COSTS.seconds_on_sheets(10, 6) - COSTS.seconds_on_sheets(10, 0.15 * 6)
-    again = (costs.undecided - COSTS.undecided) * (COSTS.image + COSTS.box)
+    again = 10 * (costs.undecided - COSTS.undecided) * (COSTS.image + COSTS.box)
     assert costs.seconds_on_sheets(10, 6) == pytest.approx(
-        COSTS.seconds_on_sheets(10, 6) - fewer + 10 * again
+        COSTS.seconds_on_sheets(10, 0.15 * 6) + again
     )
 
 

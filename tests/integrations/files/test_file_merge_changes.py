@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,13 @@ def test_a_category_that_is_gone(judged: Pulled) -> None:
     assert {outcome(one) for one in judged.memory.merge().values()} == {"same"}
 
 
+def renumber_classes(content: dict[str, Any]) -> None:
+    for category in content["categories"]:
+        category["id"] += 10
+    for entry in [*content["annotations"], *content["background"]]:
+        entry["category_id"] += 10
+
+
 def test_what_a_merge_replaced_comes_back(judged: Pulled) -> None:
     before = read(judged.annotations)
     judged.memory.merge()
@@ -42,10 +50,7 @@ def test_what_a_merge_replaced_comes_back(judged: Pulled) -> None:
     content["images"].append({"id": 5, "file_name": "new.png", "width": 120, "height": 80})
     # Somebody draws a box that gets the number of one that was deleted, and renumbers the classes.
     content["annotations"].append({"id": 11, "image_id": 5, "category_id": 1, "bbox": [1, 1, 9, 9]})
-    for category in content["categories"]:
-        category["id"] += 10
-    for entry in [*content["annotations"], *content["background"]]:
-        entry["category_id"] += 10
+    renumber_classes(content)
     write(judged.annotations, content)
     assert judged.memory.restore() == {}
     after = read(judged.annotations)
@@ -91,10 +96,7 @@ def test_an_undo_that_was_killed_is_completed_under_other_ids(judged: Pulled) ->
     judged.memory.merge()
     content = read(judged.annotations)
     content["annotations"].append({"id": 11, "image_id": 2, "category_id": 1, "bbox": [1, 1, 9, 9]})
-    for category in content["categories"]:
-        category["id"] += 10
-    for entry in [*content["annotations"], *content["background"]]:
-        entry["category_id"] += 10
+    renumber_classes(content)
     write(judged.annotations, content)
     assert judged.memory.restore() == {}
     after = judged.annotations.read_bytes()

@@ -108,7 +108,7 @@ def loop(
 
 
 def share_first_run(setting: Setting, workspace: Workspace) -> None:
-    """Copy the first training from another arm, if one has it: they differ from reviews on only."""
+    """Copy the first training from another arm that has it: arms differ only after reviews."""
     own = workspace.round(1)
     if own.root.exists():
         return

@@ -9,7 +9,7 @@ from sparsedet.annotations import Box, Category, Dataset
 from sparsedet.completeness.assessment import Assessment, assess
 from sparsedet.completeness.candidate_file import CandidateFile
 from sparsedet.completeness.costs import ReviewCosts
-from sparsedet.completeness.estimate import Missing
+from sparsedet.completeness.estimate import PRIOR_RATIO, Missing
 from sparsedet.completeness.object_count import Count
 from sparsedet.completeness.selection import Selection
 from sparsedet.completeness.unmarked import BoxesOnly
@@ -83,6 +83,11 @@ def test_a_model_that_tells_objects_apart_knows_their_number_better() -> None:
         standing = assessed(scene(seen=0.98, spread=spread)).completeness
         widths.append((standing.missing_high - standing.missing_low) / standing.missing)
     assert widths[0] < 0.75 * widths[1]
+
+
+def test_a_model_does_not_hand_its_certainty_to_the_next_one() -> None:
+    sure = assessed(scene(seen=0.98, spread=0.5))
+    assert sure.ratio == sure.carried_ratio == PRIOR_RATIO
 
 
 def test_objects_that_the_model_can_not_see_are_counted() -> None:

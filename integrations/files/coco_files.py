@@ -11,7 +11,7 @@ from typing import Any
 
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.coco import from_coco
-from sparsedet.annotations.entries import DECIMALS, xywh
+from sparsedet.annotations.entries import DECIMALS, name_of_entry, xywh
 from sparsedet.annotations.lvis import with_unsure
 from sparsedet.atomic_io import read_json
 from sparsedet.errors import AnnotationError, SparseDetError, ToolError
@@ -24,6 +24,8 @@ from .annotation_files import (
     replace_unchanged,
     with_present_names,
 )
+from .formats.coco_images import plain_names
+from .formats.coco_layout import find_images, names_in
 
 _MARK_KEYS = ("exhaustive", "complete_classes")
 _ID_KEYS = ("id", "image_id", "category_id")
@@ -39,7 +41,9 @@ class _Marks:
 
 
 class CocoFiles:
-    """A COCO file with `images/` next to it.
+    """A COCO file; its images are where `find_images` finds them.
+
+    Images are named as in their folder; the file keeps its own names.
 
     Args:
         path: the file.
@@ -57,8 +61,11 @@ class CocoFiles:
             self._content = read_json(path)
         except SparseDetError as error:
             raise AnnotationError(str(error)) from error
+        names = plain_names(self._content)
+        folder = find_images(path, names)
+        self.images: Path | None = folder or path.parent / "images"
+        self._names = {} if folder is None else names_in(folder, names)
         self.dataset = self._dataset(self._content)
-        self.images: Path | None = path.parent / "images"
 
     def file_of(self, image: str) -> Path:
         """All images are in the one file."""
@@ -193,9 +200,17 @@ class CocoFiles:
         return entries
 
     def _dataset(self, content: Any) -> Dataset:
+        if self._names:
+            images = [self._named_as_in_folder(entry) for entry in content["images"]]
+            content = {**content, "images": images}
         return identify(
             with_present_names(from_coco(content, source=str(self._path)), self._rename)
         )
+
+    def _named_as_in_folder(self, entry: Any) -> Any:
+        name = name_of_entry(entry) if isinstance(entry, dict) else None
+        found = self._names.get(name.replace("\\", "/")) if isinstance(name, str) else None
+        return entry if found is None else {**entry, "file_name": found}
 
     def _changed(
         self, annotations: Iterable[Any], marks: Mapping[int, _Marks]

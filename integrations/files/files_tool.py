@@ -21,8 +21,8 @@ from .sheet_mode import FileSheetMode
 class FilesTool:
     """An `AnnotationTool` on a folder of projects, for any tool that reads and writes COCO.
 
-    A project is a folder with `annotations.json` and `images/`, or a Pascal VOC or YOLO folder,
-    named by its path in `url` (`.` for `url` itself) or by its absolute path. Boxes are pushed to
+    A project is a COCO file or a folder with one, or a Pascal VOC or YOLO folder, named by its path
+    in `url` (`.` for `url` itself) or by its absolute path. Boxes are pushed to
     `review/MODEL_VERSION/to_review.json` (COCO) in it, and reviews are read from `reviewed.json`
     next to that. VOC and YOLO files can't store `exhaustive`, `origin` and ids: merges leave them
     out, and boxes are identified by class and coordinates.

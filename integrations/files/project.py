@@ -11,6 +11,7 @@ from sparsedet.tool import ProjectSummary
 
 from .annotation_files import AnnotationFiles
 from .coco_files import CocoFiles
+from .formats.coco_layout import find_parts
 from .formats.image_folders import link_images
 from .formats.voc_layout import find_voc
 from .formats.yolo_layout import is_yolo
@@ -88,15 +89,27 @@ def open_project(root: Path, name: str, rename: Mapping[str, str]) -> Project:
         if path.is_dir() and here
     ]
     if not found:
-        raise ToolError(
-            f"{path}: no project here; a project is a folder with {ANNOTATIONS} (COCO) and "
-            "images/, or a Pascal VOC or YOLO folder"
-        )
+        return Project(_only_coco_file(path), rename=rename)
     if len(found) > 1:
         raise ToolError(
             f"{path}: contains both Pascal VOC and YOLO annotations; pass the yaml file"
         )
     return Project(path, found[0], rename)
+
+
+def _only_coco_file(folder: Path) -> Path:
+    """Return the COCO file of a folder, for example of an export."""
+    parts = find_parts(folder) if folder.is_dir() else []
+    files = [part.file for part in parts if part.file.is_file()]
+    if len(files) > 1:
+        names = ", ".join(name_below(folder, file) for file in files)
+        raise ToolError(f"{folder}: has several COCO files; pass the one to work on: {names}")
+    if not files:
+        raise ToolError(
+            f"{folder}: no project here; a project is a folder with a COCO file and images, or a "
+            "Pascal VOC or YOLO folder"
+        )
+    return files[0]
 
 
 def _refuse_reviews(path: Path) -> None:

@@ -289,12 +289,16 @@ def _discard(folder: RoundFolder) -> None:
 
     The last step's result goes first, each at once: whatever is left if this is interrupted is that
     of a round on its way, without new results next to old ones.
+
+    Raises:
+        RunError: when another process is training the round's run.
     """
     steps = (folder.mined, folder.evaluation, folder.run.root, folder.train, folder.annotations)
     others = sorted(folder.root.iterdir()) if folder.root.is_dir() else []
-    for path in dict.fromkeys((*steps, *others)):
-        if path.exists() and path.name != "merged" and not path.name.endswith(".tmp"):
-            path.rename(path.with_name(f".{path.name}.{os.getpid()}.tmp"))
+    with folder.run.lock():
+        for path in dict.fromkeys((*steps, *others)):
+            if path.exists() and path.name != "merged" and not path.name.endswith(".tmp"):
+                path.rename(path.with_name(f".{path.name}.{os.getpid()}.tmp"))
     remove_half_written(folder.root)
     with suppress(OSError):  # what merges replaced is there
         folder.root.rmdir()

@@ -1,6 +1,8 @@
 """Invalid settings fail before a round does anything, and an unfinished round can start over."""
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 from sparsedet.annotations import Dataset, read_coco, write_coco
 from sparsedet.annotations.mined_boxes import MinedBox, write_mined
 from sparsedet.atomic_io import write_json
-from sparsedet.errors import SparseDetError
+from sparsedet.errors import RunError, SparseDetError
 from sparsedet.integrations.files import FilesTool
 from sparsedet.integrations.files.review_mode import FileReviewMode
 from sparsedet.loop.rounds import Rounds
@@ -20,6 +22,15 @@ from sparsedet.simulation.scenes import make_scenes
 from sparsedet.training.engine.callbacks import Callbacks
 
 SHORT = {"SOLVER.MAX_ITER": 2, "SOLVER.WARMUP_ITERS": 1, "SOLVER.IMS_PER_BATCH": 2}
+
+TRAINING = """
+import sys, time
+from pathlib import Path
+from sparsedet.run_folder import RunFolder
+with RunFolder(Path(sys.argv[1])).lock():
+    print(flush=True)
+    time.sleep(60)
+"""
 
 
 class Stop(Exception):
@@ -138,6 +149,19 @@ def test_a_restart_keeps_what_merges_replaced(begun: Workspace) -> None:
     with pytest.raises(Stop):
         rounds(begun).advance(restart=True)
     assert begun.all_rounds() == []
+
+
+def test_a_run_that_is_being_trained_is_not_restarted(begun: Workspace) -> None:
+    run = begun.round(1).run
+    with subprocess.Popen(
+        [sys.executable, "-c", TRAINING, str(run.root)], stdout=subprocess.PIPE, text=True
+    ) as training:
+        assert training.stdout is not None
+        training.stdout.readline()
+        with pytest.raises(RunError, match="another process is training this run"):
+            rounds(begun).advance(restart=True)
+        training.kill()
+    assert run.model.exists()
 
 
 @pytest.mark.parametrize("after", range(5))

@@ -153,11 +153,12 @@ def propose(
         earlier: calibration of the previous model.
         missing: objects without annotation, by earlier reviews.
     """
-    candidates = find_candidates(detections, dataset, hidden)
+    calibrating = _of_open_classes(hidden, dataset)
+    candidates = find_candidates(detections, dataset, calibrating)
     fitted = fit_expected_precision(
         candidates,
         [category.id for category in dataset.categories],
-        hidden=len(hidden),
+        hidden=len(calibrating),
         earlier=earlier,
         missing=missing,
     )
@@ -238,6 +239,19 @@ def proposed_boxes(
             )
         )
     return tuple(boxes)
+
+
+def _of_open_classes(hidden: frozenset[int], dataset: Dataset) -> frozenset[int]:
+    """Return the hidden annotations that a candidate can be on.
+
+    Those of complete classes, as on held-out images that are complete, have no candidates: they
+    would count as objects that the model can't detect.
+    """
+    return frozenset(
+        box.id
+        for box in dataset.boxes
+        if box.id in hidden and not dataset.image_by_id[box.image_id].is_complete(box.category_id)
+    )
 
 
 def _key(dataset: Dataset, index: int) -> tuple[str, str, tuple[float, ...]]:

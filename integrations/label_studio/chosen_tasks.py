@@ -7,15 +7,16 @@ from typing import Any
 from sparsedet.errors import ToolError
 from sparsedet.tool import Choice
 
-from .answers import check_page, identifier, number, objects_of
 from .config_xml import listed
 from .connection import Connection
+from .pages import read_pages
 from .projects import OddTask, export_tasks, task_data
 from .views import list_views
 
 Task = Mapping[str, Any]
 
-_PAGE = 5000
+_PAGE = 100_000
+"""Tasks per page: all of them, since the order of a view may leave open which comes first."""
 _BATCH = 200
 """Maximum number of ids in a URL."""
 _MOST = 0.5
@@ -102,24 +103,14 @@ def _in_view(connection: Connection, project: int, view: int) -> frozenset[int]:
             "?tab= in its URL"
         )
     what = f"listing view {view}"
-    ids: list[int] = []
-    page, total = 0, 1
-    while len(ids) < total:
-        page += 1
-        params = {
-            "project": project,
-            "view": view,
-            "fields": "task_only",
-            "include": "id",
-            "resolve_uri": False,
-            "page": page,
-            "page_size": _PAGE,
-        }
-        answer = connection.get_object("api/tasks/", params, what)
-        tasks, total = objects_of(answer, "tasks", what), number(answer, "total", what)
-        check_page(tasks, total, (page - 1) * _PAGE, what)
-        # An empty page means that tasks were deleted in the meantime.
-        if not tasks:
-            break
-        ids += (identifier(task, what) for task in tasks)
-    return frozenset(ids)
+    params = {
+        "project": project,
+        "view": view,
+        "fields": "task_only",
+        "include": "id",
+        "resolve_uri": False,
+    }
+    tasks = read_pages(
+        connection, "api/tasks/", params, what, entries="tasks", total="total", page_size=_PAGE
+    )
+    return frozenset(int(task["id"]) for task in tasks)

@@ -3,12 +3,13 @@
 Not through the SDK, whose objects are not validated.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .answers import check_page, identifier, number, objects_of, text
+from .answers import identifier, number, text
 from .connection import Connection
+from .pages import read_pages
 
 _PAGE = 100
 
@@ -41,20 +42,12 @@ def read_project(connection: Connection, project: int, what: str = "") -> Projec
     return _record(connection.get_object(f"api/projects/{project}/", {}, what), what)
 
 
-def list_projects(connection: Connection, what: str) -> Iterator[ProjectRecord]:
-    """Yield all projects visible to the account; `what` names the step."""
-    page, seen, total = 0, 0, 1
-    while seen < total:
-        page += 1
-        where = {"page": page, "page_size": _PAGE}
-        answer = connection.get_object("api/projects/", where, what)
-        found, total = objects_of(answer, "results", what), number(answer, "count", what)
-        check_page(found, total, (page - 1) * _PAGE, what)
-        for entry in found:
-            yield _record(entry, what)
-        seen += len(found)
-        if not found:  # projects were deleted in the meantime
-            return
+def list_projects(connection: Connection, what: str) -> list[ProjectRecord]:
+    """Return all projects visible to the account; `what` names the step."""
+    found = read_pages(
+        connection, "api/projects/", {}, what, entries="results", total="count", page_size=_PAGE
+    )
+    return [_record(entry, what) for entry in found]
 
 
 def create_project(connection: Connection, content: Mapping[str, Any], what: str) -> int:

@@ -32,6 +32,7 @@ _NAMED = 5
 """Tasks to list in a warning."""
 _IDS_PER_REQUEST = 200
 """Maximum ids per request: they are part of the URL, which servers limit to some kilobytes."""
+_AFTER = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number"}
 _HAS_DRAFTS = {
     "filter": "filter:tasks:draft_exists",
     "operator": "equal",
@@ -202,28 +203,38 @@ def _listed(
     condition: Mapping[str, Any] | None = None,
     page_size: int = _PAGE,
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield the tasks that match a condition, only with the keys in `include`."""
-    items = [] if condition is None else [condition]
-    page, done, total = 0, 0, 1
-    while done < total:
-        page += 1
+    """Yield the tasks that match a condition by ascending id, only with the keys in `include`.
+
+    A page starts after the last id of the one before: by number, pages would skip as many tasks as
+    somebody deletes from earlier ones meanwhile, and skipped tasks look deleted.
+    """
+    last, left = 0, True
+    while left:
+        after = {**_AFTER, "value": last}
+        items = [after] if condition is None else [after, condition]
+        query = {
+            "filters": {"conjunction": "and", "items": items},
+            "ordering": ["tasks:id"],
+        }
         params = {
             "project": project,
             "fields": "task_only",
             "include": include,
-            "query": json.dumps({"filters": {"conjunction": "and", "items": items}}),
+            "query": json.dumps(query),
             "resolve_uri": False,  # stored addresses, not links that expire
-            "page": page,
+            "page": 1,
             "page_size": page_size,
         }
         answer = connection.get_object("api/tasks/", params, what)
         tasks, total = objects_of(answer, "tasks", what), number(answer, "total", what)
-        check_page(tasks, total, (page - 1) * page_size, what)
-        # An empty page means that tasks were deleted in the meantime.
-        if not tasks:
-            return
+        check_page(tasks, total, 0, what)
+        ids = [identifier(task, what) for task in tasks]
+        if ids and min(ids) <= last:
+            raise OddAnswerError(
+                what, f"task {min(ids)} twice, though those after it were asked for"
+            )
         yield from tasks
-        done += len(tasks)
+        last, left = max(ids, default=last), total > len(tasks)
 
 
 def _by_id(tasks: Iterable[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:

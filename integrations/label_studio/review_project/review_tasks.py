@@ -282,7 +282,7 @@ def read_review_project(connection: Connection, review: int) -> ProjectRecord:
         return read_project(connection, review, what)
     except RequestRefusedError as error:
         # An account outside the organization gets the same answer for every project.
-        if error.is_not_found and next(list_projects(connection, what), None) is not None:
+        if error.is_not_found and list_projects(connection, what):
             raise PlaceGoneError(
                 f"review project {review} at {connection.url} was deleted; its known reviews are "
                 "kept"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsedet.annotations import Box, Dataset
-from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
+from sparsedet.annotations.matching import SAME_OBJECT_IOU, Floats, iou_matrix
 from sparsedet.mining.detections import Detections
 
 NO_SCORE = 0.01
@@ -118,19 +118,19 @@ class _Row:
 
 def _of_image(found: Detections, own: Sequence[Box], first: int) -> list[_Row]:
     """Return a row for each annotation of an image, starting at row `first`."""
+    if not own:
+        return []
     places = [box.xyxy for box in own]
     classes = np.array([box.category_id for box in own], dtype=np.int64)
     overlap = iou_matrix(found.boxes, places)
-    # For each detection, its best IoU with annotations of its class.
     alike = found.category_ids[:, None] == classes
-    explained = np.where(alike, overlap, 0.0)
+    explained = _best_two(np.where(alike, overlap, 0.0))
     among = iou_matrix(places, places) * (classes[:, None] == classes)
     np.fill_diagonal(among, 0.0)
     rows = []
     for column in range(len(own)):
         ious, same = overlap[:, column], alike[:, column]
-        others = np.delete(explained, column, axis=1).max(axis=1, initial=0.0)
-        free = others <= ious
+        free = explained.but(column) <= ious
         on_it = (ious >= SAME_OBJECT_IOU) & free
         own_score = found.scores[(ious >= SAME_OBJECT_IOU) & same].max(initial=NO_SCORE)
         second = _argmax(np.where(on_it & ~same, found.scores, 0.0))
@@ -148,20 +148,50 @@ def _of_image(found: Detections, own: Sequence[Box], first: int) -> list[_Row]:
                 best=float((ious * found.object_scores).max(initial=0.0)),
                 twin=_NONE if twin == _NONE else first + twin,
                 twin_iou=0.0 if twin == _NONE else float(among[column, twin]),
-                apart=_apart(found.scores[same], overlap[same], column, twin),
+                apart=0.0 if twin == _NONE else _apart(found.scores, same, ious, overlap[:, twin]),
             )
         )
     return rows
 
 
+@dataclass(frozen=True, slots=True)
+class _BestTwo:
+    """The largest and second largest value of each row of a matrix, shape (N,) each."""
+
+    column: NDArray[np.int64]
+    """Column of the largest value."""
+    first: NDArray[np.float64]
+    second: NDArray[np.float64]
+
+    def but(self, column: int) -> NDArray[np.float64]:
+        """Return each row's largest value outside of a column."""
+        return np.where(self.column == column, self.second, self.first)
+
+
+def _best_two(values: NDArray[np.float64]) -> _BestTwo:
+    """Return the two largest values of each row; values are 0 or more, shape (N, M), M > 0."""
+    rows, column = np.arange(len(values)), values.argmax(axis=1)
+    first = values[rows, column]
+    rest = values.copy()
+    rest[rows, column] = 0.0
+    return _BestTwo(column, first, rest.max(axis=1))
+
+
 def _apart(
-    scores: NDArray[np.float64], overlap: NDArray[np.float64], first: int, second: int
+    scores: NDArray[np.float64],
+    same: NDArray[np.bool_],
+    on_one: Floats,
+    on_other: Floats,
 ) -> float:
-    """Return `LabelEvidence.apart` of two annotations, given the detections of their class."""
-    if second == _NONE:
-        return 0.0
-    on_one, on_other = overlap[:, first], overlap[:, second]
-    on_any = np.maximum(on_one, on_other) >= SAME_OBJECT_IOU
+    """Return `LabelEvidence.apart` of two annotations.
+
+    Args:
+        scores: of an image's detections, shape (N,).
+        same: whether they are of the annotations' class.
+        on_one: their IoU with one annotation ...
+        on_other: ... and with the other.
+    """
+    on_any = same & (np.maximum(on_one, on_other) >= SAME_OBJECT_IOU)
     nearer = scores[on_any & (on_one > on_other)].max(initial=0.0)
     return float(min(nearer, scores[on_any & (on_other > on_one)].max(initial=0.0)))
 

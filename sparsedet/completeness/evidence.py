@@ -1,6 +1,6 @@
 """Evidence from reviews: decisions on candidates, and objects found on completed images."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ class Found:
 
     image_id: int
     objects: int
-    """Boxes added since the candidates were found."""
+    """Objects without a box that have got one since the candidates were found."""
     among_candidates: int
     """Those covered by a candidate of any class and score."""
     audit: bool
@@ -81,11 +81,9 @@ def read_evidence(
         and not before.is_complete(before.image_by_id[image.id])
     }
     gone = {image.id for image in before.images} - now.image_by_id.keys()
-    known = {_place(box) for box in before.boxes}
-    new: dict[int, list[Box]] = {}
-    for box in now.boxes:
-        if not box.iscrowd and _place(box) not in known:
-            new.setdefault(box.image_id, []).append(box)
+    changed = _boxes_without(before, now)
+    replaced = _boxes_without(now, before)
+    new = {id: _added(boxes, replaced.get(id, ())) for id, boxes in changed.items()}
     rows: dict[int, list[int]] = {}
     for row, image_id in enumerate(candidates.image_ids.tolist()):
         rows.setdefault(image_id, []).append(row)
@@ -106,7 +104,8 @@ def read_evidence(
     for image_id in rows.keys() | new.keys() | completed:
         own = np.array(rows.get(image_id, []), dtype=np.int64)
         boxes = new.get(image_id, [])
-        shows[own], covered = _compare(candidates, own, boxes)
+        shows[own] = _compare(candidates, own, boxes)
+        covered = _covered(candidates, own, changed.get(image_id, ()))
         located = int((shows[own] != _NOTHING).sum())
         if image_id in completed:
             if image_id in judge_only:
@@ -123,7 +122,7 @@ def read_evidence(
             is_open[own] &= ~covered
             if completed_classes := _completed_classes(before, now, image_id):
                 still = [box for box in boxes if box.category_id not in completed_classes]
-                again, _ = _compare(candidates, own, still)
+                again = _compare(candidates, own, still)
                 drawn[image_id] = len(still) - int((again != _NOTHING).sum())
                 if image_id not in judge_only:
                     rows_of = own[np.isin(candidates.category_ids[own], list(completed_classes))]
@@ -158,17 +157,40 @@ def _completed_classes(before: Dataset, now: Dataset, image_id: int) -> frozense
     return now.image_by_id[image_id].complete_classes - known
 
 
-def _compare(
-    candidates: Candidates, rows: NDArray[np.int64], boxes: list[Box]
-) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+def _boxes_without(before: Dataset, now: Dataset) -> dict[int, list[Box]]:
+    """Return the boxes of `now` that have no equal one in `before`, by image id."""
+    known = {_place(box) for box in before.boxes}
+    found: dict[int, list[Box]] = {}
+    for box in now.boxes:
+        if not box.iscrowd and _place(box) not in known:
+            found.setdefault(box.image_id, []).append(box)
+    return found
+
+
+def _added(changed: list[Box], replaced: Sequence[Box]) -> list[Box]:
+    """Return the boxes of objects that had none: not those that were moved, renamed or redrawn.
+
+    Args:
+        changed: boxes of an image that differ from what it held before.
+        replaced: boxes that it held before, and not any more.
+    """
+    if not replaced:
+        return changed
+    overlap = iou_matrix([box.xyxy for box in changed], [box.xyxy for box in replaced])
+    best_first = np.argsort(-overlap.max(axis=1), kind="stable")
+    free = match(overlap[best_first], SAME_OBJECT_IOU) < 0
+    return [changed[row] for row in sorted(best_first[free].tolist())]
+
+
+def _compare(candidates: Candidates, rows: NDArray[np.int64], boxes: list[Box]) -> NDArray[np.int8]:
     """Match an image's candidates with its new boxes, one to one, by descending score.
 
     Returns:
-        What each candidate shows, and which candidates overlap any box.
+        What each candidate shows.
     """
     shows = np.full(len(rows), _NOTHING, dtype=np.int8)
     if not len(rows) or not boxes:
-        return shows, np.zeros(len(rows), dtype=bool)
+        return shows
     overlap = iou_matrix(candidates.boxes[rows], [box.xyxy for box in boxes])
     alike = candidates.category_ids[rows][:, None] == [box.category_id for box in boxes]
     right = match(overlap * alike, SAME_OBJECT_IOU)
@@ -177,7 +199,15 @@ def _compare(
     free[:, right[right >= 0]] = 0
     shows[match(free, SAME_OBJECT_IOU) >= 0] = _OTHER_CLASS
     shows[right >= 0] = _RIGHT
-    return shows, np.asarray((overlap >= SAME_OBJECT_IOU).any(axis=1))
+    return shows
+
+
+def _covered(
+    candidates: Candidates, rows: NDArray[np.int64], boxes: Sequence[Box]
+) -> NDArray[np.bool_]:
+    """Return which of an image's candidates overlap any of the boxes."""
+    overlap = iou_matrix(candidates.boxes[rows], [box.xyxy for box in boxes])
+    return np.asarray((overlap >= SAME_OBJECT_IOU).any(axis=1))
 
 
 def _place(box: Box) -> tuple[int, int, tuple[float, ...]]:

@@ -51,6 +51,30 @@ def test_objects_of_shown_boxes_are_told_from_those_that_people_drew() -> None:
     assert found.found == (Found(1, objects=2, among_candidates=2, audit=False, not_shown=1),)
 
 
+@pytest.mark.parametrize("category_id", [1, 2])
+def test_boxes_that_reviewers_corrected_are_no_objects_found(category_id: int) -> None:
+    wide, narrow = Box(7, 1, 1, (300, 300, 360, 360)), Box(8, 1, 1, (340, 300, 380, 360))
+    before = replace(BEFORE, boxes=(wide, narrow))
+    images = tuple(replace(image, exhaustive=image.id == 1) for image in BEFORE.images)
+    moved = replace(wide, xyxy=(305, 303, 366, 362), category_id=category_id)
+    redrawn = replace(narrow, id=11, xyxy=(338, 300, 380, 360))
+    now = replace(before, images=images, boxes=(*with_box(0), redrawn, moved))
+    found = read_evidence(before, now, TWO, {0: True}, audit={1})
+    assert found.found == (Found(1, objects=1, among_candidates=1, audit=True, not_shown=0),)
+    incomplete = read_evidence(before, replace(now, images=before.images), TWO, {}, audit=())
+    assert incomplete.drawn == {1: 0, 2: 0}
+
+
+def test_a_box_in_place_of_a_wrong_one_leaves_its_candidate_no_object() -> None:
+    (accepted,) = with_box(0)
+    a, b, c, d = accepted.xyxy
+    before = replace(BEFORE, boxes=(Box(7, 1, 1, (a, b, c + 3, d)),))
+    found = read_evidence(before, replace(BEFORE, boxes=(accepted,)), TWO, {0: True}, audit=())
+    assert found.open.tolist() == [False, True, True]
+    assert found.judged.right.tolist() == [True]
+    assert found.drawn == {1: 0, 2: 0}
+
+
 def test_elsewhere_only_what_reviewers_judged_is_known() -> None:
     now = replace(BEFORE, boxes=with_box(0))
     found = read_evidence(BEFORE, now, TWO, {0: True, 1: False, 2: None}, audit=())

@@ -15,6 +15,9 @@ from sparsedet.completeness.costs import ReviewCosts
 
 Floats = NDArray[np.float64]
 
+_ROUNDING = 1e-9
+"""Tolerance for means, which are inexact as floats."""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -46,5 +49,7 @@ def limit_for(chances: Floats, target: float) -> float:
     """
     ordered = np.sort(chances)[::-1]
     means = np.cumsum(ordered) / np.arange(1, len(ordered) + 1)
-    reached = np.flatnonzero(means >= target)
+    # Equal ones are shown together.
+    last_of_equal = np.append(np.diff(ordered) != 0, True)[: len(ordered)]
+    reached = np.flatnonzero(last_of_equal & (means >= target - _ROUNDING))
     return float(ordered[reached[-1]]) if len(reached) else math.inf

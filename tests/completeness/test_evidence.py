@@ -147,6 +147,10 @@ def test_a_limit_keeps_the_promise_of_all_boxes_above_it() -> None:
     assert limit_for(chances, 0.85) == 0.7
     assert limit_for(chances, 0.0) == 0.1
     assert limit_for(chances, 0.999) > 1
+    # All of equal chance are shown, or none.
+    many = np.array([0.99] * 10 + [0.85] * 1000)
+    assert limit_for(many, 0.9) == 0.99
+    assert limit_for(np.full(1000, 0.9), 0.9) == 0.9
 
 
 def test_candidates_are_read_as_they_were_written(tmp_path: Path) -> None:

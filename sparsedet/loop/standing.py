@@ -6,6 +6,7 @@ ledger's reviews.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
+from itertools import count
 
 from sparsedet.annotations import Box, Dataset, read_coco
 from sparsedet.annotations.mined_boxes import region_id
@@ -206,7 +207,8 @@ def with_ids_of(before: Dataset, now: Dataset) -> Dataset:
     """
     images = {image.tool_id or image.file_name: image.id for image in before.images}
     names = {category.name: category.id for category in before.categories}
-    fresh = iter(range(max(images.values(), default=0) + 1, 2**62))
+    taken = set(images.values())
+    fresh = (id for id in count(1) if id not in taken)
     keys = {image.id: image.tool_id or image.file_name for image in now.images}
     image_ids = {id: images[key] if key in images else next(fresh) for id, key in keys.items()}
     category_ids = {c.id: names[c.name] for c in now.categories if c.name in names}

@@ -44,6 +44,12 @@ def test_images_and_classes_that_were_renumbered_keep_the_round_s_ids() -> None:
     assert present.categories == BEFORE.categories
 
 
+def test_ids_may_have_64_bits() -> None:
+    before = replace(BEFORE, images=(image(2**63 - 1, "a"),))
+    now = replace(BEFORE, images=(image(1, "new"), image(2, "a"), image(3, "newer")))
+    assert [one.id for one in with_ids_of(before, now).images] == [1, 2**63 - 1, 2]
+
+
 def assessed() -> tuple[Assessment, Dataset]:
     found = scene(images=30)
     content = CandidateFile("run", found.candidates, found.hidden)

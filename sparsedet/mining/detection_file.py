@@ -27,8 +27,8 @@ IMAGES_SUFFIX = ".images.json"
 _NAMES = ("label", "category_name", "class")
 """Keys under which entries may name their class."""
 _SHOWN = 5
-_LONGEST_ID = 18
-"""Digits."""
+_LONGEST_ID = 19
+"""Digits of a 64-bit number."""
 
 
 def read_detections(

@@ -117,6 +117,14 @@ def test_image_ids_may_be_names(tmp_path: Path, image_id: str, found: int | None
     assert classes == {8: [5]} | ({} if found is None else {found: [6, 5] if found == 8 else [6]})
 
 
+def test_ids_of_64_bits_may_be_texts(tmp_path: Path) -> None:
+    """JavaScript would round them as numbers."""
+    image, category = Image(2**63 - 1, "a.jpg", 200, 100), Category(2**63 - 1, "orange")
+    path = write(tmp_path, [entry(image_id=str(image.id), category_id=str(category.id))])
+    (found,) = read_detections(path, Dataset((image,), (), (category,)))
+    assert found.category_ids.tolist() == [category.id]
+
+
 def test_an_image_id_that_is_a_name_and_another_id_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match=r"entry 0: image_id '9' is the file name of one"):
         read_detections(write(tmp_path, [entry(image_id="9")]), NAMED)

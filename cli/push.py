@@ -266,7 +266,7 @@ def _undo(
     json_output: bool,
 ) -> None:
     from sparsedet.loop.lots import settle_lots
-    from sparsedet.loop.pushing import undo_push
+    from sparsedet.loop.push_undo import undo_push
     from sparsedet.loop.reviews import Connections, collect_reviews
 
     if round is not None and not round.isdigit():

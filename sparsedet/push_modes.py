@@ -152,7 +152,7 @@ class PlaceReviews:
 
 @dataclass(frozen=True, slots=True)
 class OnOffer:
-    """What a place currently shows, to check whether pushes arrived completely."""
+    """What a place currently shows of the workspace, to check whether pushes arrived completely."""
 
     boxes: Mapping[str, Sequence[str]]
     """Region id of each pending mined box -> where it is shown, as text. More than one: it is there
@@ -237,7 +237,7 @@ class PushMode(Protocol):
         ...
 
     def on_offer(self, review_project: str, pushed: Sequence[PushedImage]) -> OnOffer:
-        """Return what a place shows, without changing anything.
+        """Return what a place shows of the workspace, without changing anything.
 
         Args:
             review_project: as in `PushReport`.

@@ -105,6 +105,8 @@ class FileReviewMode:
         review = resolve_below(self.root, review_project)
         if pushed and not review.is_dir():
             raise missing_place(review)
+        if self.options.owner is not None and self._owner(review) not in (None, self.options.owner):
+            return OnOffer({})
         boxes: dict[str, list[str]] = {}
         for version in self._versions(review):
             for id in (id for offer in version.waiting.values() for id in offer.mined):
@@ -161,13 +163,18 @@ class FileReviewMode:
         """Return the folder where a project's boxes are reviewed."""
         return project.review
 
+    def _owner(self, review: Path) -> str | None:
+        """Return the workspace that has claimed a review folder; None if nobody has."""
+        owner = _read_mark(review).get(_OWNER)
+        return None if owner is None else str(owner)
+
     def _refuse_other_owner(self, review: Path) -> str | None:
         """Return the owner of a review folder.
 
         Raises:
             ToolError: if it is another workspace.
         """
-        owner = _read_mark(review).get(_OWNER)
+        owner = self._owner(review)
         if owner is not None and self.options.owner not in (None, owner):
             raise ToolError(
                 f"{review.parent}: the workspace {owner} pushes to it (according to "

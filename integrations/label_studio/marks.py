@@ -88,6 +88,11 @@ def draft_mark(control: str, owner: str | None) -> str | None:
     return None if owner is None else f"control={control} workspace={owner}"
 
 
+def is_of_other_workspace(mark: str | None, owner: str | None) -> bool:
+    """Whether another workspace has marked a mined region; without an owner, all are ours."""
+    return owner is not None and mark is not None and not mark.endswith(f" workspace={owner}")
+
+
 def foreign_workspace(place: str, workspace: str) -> ToolError:
     """Return the error for a place that another workspace has claimed."""
     return ToolError(

@@ -4,7 +4,6 @@ A push states the complete set of boxes to show, so that boxes of older models d
 tasks: a newer model's box replaces an older one on the same object.
 """
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +11,11 @@ from pathlib import Path
 from sparsedet.annotations import Dataset, Image, file_digest
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.annotations.suspicions import Suspicion
-from sparsedet.errors import PlaceGoneError
 from sparsedet.ledger import Ledger, Push, QueueEntry, as_mined
 from sparsedet.loop.reimports import rename, renamed_images
 from sparsedet.loop.reviews import Connections, Say
 from sparsedet.loop.settings import Source
-from sparsedet.push_modes import ModeName, Progress, PushReport, ToReview, UndoReport, no_progress
+from sparsedet.push_modes import ModeName, Progress, PushReport, ToReview, no_progress
 from sparsedet.runtime.garbage import few_collections
 from sparsedet.sheets import SheetFile
 from sparsedet.tool import AnnotationTool
@@ -209,6 +207,10 @@ class Pusher:
         *,
         dry_run: bool,
     ) -> PushReport:
+        withdrawn = wanted.withdrawn
+        if wanted.boxes or wanted.withdrawn or queue:
+            # A request that arrived late may have put them up again.
+            withdrawn |= self._withdrawn_before(wanted)
         return self.tool.push_modes[self.mode].push(
             self.source.project,
             ToReview(
@@ -220,11 +222,16 @@ class Pusher:
                 missing={entry.image_id: entry.missing for entry in queue},
                 sheets=sheets,
                 suspicions=suspicions,
-                withdrawn=wanted.withdrawn,
+                withdrawn=withdrawn,
             ),
             dry_run=dry_run,
             progress=self.progress,
         )
+
+    def _withdrawn_before(self, wanted: UpForReview) -> set[str]:
+        """Return the region ids of withdrawn boxes, without those that go up again."""
+        known = {box.region_id for box in self.ledger.boxes() if box.outcome == "withdrawn"}
+        return known - {box.region_id for box in wanted.boxes}
 
     def _found_again(
         self, dataset: Dataset, report: PushReport, *, dry_run: bool
@@ -274,60 +281,3 @@ class Pusher:
             and image.tool_id not in known
             and (self.images / image.file_name).is_file()
         }
-
-
-def undo_push(
-    ledger: Ledger,
-    connections: Connections,
-    *,
-    round: int | None = None,
-    dry_run: bool = False,
-    say: Say,
-    progress: Progress = no_progress,
-) -> UndoReport:
-    """Withdraw unreviewed boxes, all or those of one round.
-
-    They become `withdrawn` in the ledger; outcomes stay. Boxes of lots follow their samples.
-    """
-    total: Counter[str] = Counter()
-    taken: set[str] = set()
-    kept: dict[str, str] = {}
-    for place in ledger.places():
-        ids = frozenset(
-            box.region_id
-            for box in ledger.boxes()
-            if box.push.place == place
-            and box.outcome == "pending"
-            and (round is None or box.round == round)
-        )
-        # Even without boxes: a view may be left over.
-        try:
-            report = connections.mode(place).undo(
-                place.project, place.review_project, ids, dry_run=dry_run, progress=progress
-            )
-        except PlaceGoneError as error:
-            say(f"{error}: nothing to withdraw there")
-            ledger.mark_gone(place)
-            continue
-        if not dry_run:
-            ledger.withdraw(report.region_ids)
-        for name in ("predictions", "drafts", "tasks", "views"):
-            total[name] += getattr(report, name)
-        taken |= report.region_ids
-        kept |= report.kept
-    held = {
-        box.region_id
-        for box in ledger.boxes()
-        if box.is_held and box.outcome == "pending" and (round is None or box.round == round)
-    }
-    if not dry_run:
-        ledger.withdraw(held)
-    taken |= held
-    return UndoReport(
-        predictions=total["predictions"],
-        drafts=total["drafts"],
-        tasks=total["tasks"],
-        views=total["views"],
-        region_ids=frozenset(taken),
-        kept=kept,
-    )

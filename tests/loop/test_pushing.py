@@ -2,13 +2,17 @@
 
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import pytest
 
 from sparsedet.annotations import read_coco, write_coco
 from sparsedet.errors import PlaceAwayError
+from sparsedet.integrations.files.review_files import MARK
+from sparsedet.ledger import Ledger
 from sparsedet.loop.settings import Settings
 from tests.loop.small_project import FREE, MINED, SmallProject, boxes_of, draw, without
 
@@ -93,6 +97,58 @@ def test_one_round_is_taken_back_alone(tmp_path: Path) -> None:
     assert len(taken["region_ids"]) == 2
     unknown = project.command("push", "9", "--undo", "--data", work)
     assert "round 9 has no pushed boxes" in unknown.error()
+
+
+def put_up_again(project: SmallProject) -> None:
+    """Undo the push, before some of its requests arrive."""
+    review, late = project.annotations.parent / "review", project.folder / "late"
+    shutil.copytree(review, late)
+    result = project.command("push", "--undo", "--data", project.workspace.root)
+    assert result.status == 0, result.err
+    assert open_boxes(project) == {}
+    shutil.rmtree(review, ignore_errors=True)
+    late.rename(review)
+    assert set(open_boxes(project)) == {"a.png", "b.png", "c.png"}
+
+
+def test_another_undo_takes_back_what_arrived_after_the_first(project: SmallProject) -> None:
+    put_up_again(project)
+    work = project.workspace.root
+    dry = project.command("push", "--undo", "--data", work, "--dry-run", "--json").json()
+    taken = project.command("push", "--undo", "--data", work, "--json").json()
+    assert len(taken["region_ids"]) == len(dry["region_ids"]) == 6
+    assert open_boxes(project) == {}
+    assert set(project.outcomes().values()) == {"withdrawn"}
+
+
+def test_the_next_push_takes_back_what_arrived_after_an_undo(project: SmallProject) -> None:
+    put_up_again(project)
+    project.push("v2", project.mined("v2", names=["b.png"]))
+    assert open_boxes(project) == {"b.png": {"v2-right-b.png", "v2-wrong-b.png"}}
+
+
+def test_an_undo_takes_back_a_push_that_was_killed_before_it_was_recorded(
+    project: SmallProject,
+) -> None:
+    killed = patch.object(Ledger, "record_push", side_effect=KeyboardInterrupt)
+    with killed, pytest.raises(KeyboardInterrupt):
+        project.push("v2")
+    assert any("v2-right-a.png" in boxes for boxes in open_boxes(project).values())
+    project.command("push", "--undo", "--data", project.workspace.root)
+    assert open_boxes(project) == {}
+
+
+def test_an_undo_leaves_the_boxes_of_a_workspace_that_took_over(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path)
+    project.push("v1")
+    mark = project.annotations.parent / "review" / MARK
+    mark.write_text(json.dumps({"workspace": "another"}))
+    before = open_boxes(project)
+    ledger = project.workspace.ledger
+    with closing(Ledger(ledger)) as record:
+        record.withdraw([box.region_id for box in record.boxes()])
+    project.command("push", "--undo", "--data", project.workspace.root)
+    assert open_boxes(project) == before
 
 
 def test_a_deleted_review_project_keeps_its_outcomes(project: SmallProject) -> None:

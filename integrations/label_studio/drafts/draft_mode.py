@@ -164,8 +164,8 @@ class DraftMode:
 
     def on_offer(self, review_project: str, pushed: Sequence[PushedImage]) -> OnOffer:
         """Return what is up for review; see `on_offer.drafts_on_offer`."""
-        number, rule = project_number(review_project), self._options.annotations
-        return drafts_on_offer(self._connection, number, pushed, rule)
+        number, options = project_number(review_project), self._options
+        return drafts_on_offer(self._connection, number, pushed, options.annotations, options.owner)
 
     def rename_images(self, review_project: str, images: Mapping[str, str]) -> None:
         """Do nothing, since drafts are on the tasks themselves."""

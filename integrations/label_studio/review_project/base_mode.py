@@ -55,7 +55,8 @@ class BaseMode:
 
     def on_offer(self, review_project: str, pushed: Sequence[PushedImage]) -> OnOffer:
         """Return what is up for review; see `on_offer.review_on_offer`."""
-        return review_on_offer(self._connection, project_number(review_project))
+        number, owner = project_number(review_project), self._options.owner
+        return review_on_offer(self._connection, number, owner)
 
     def undo(
         self,

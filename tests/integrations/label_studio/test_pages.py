@@ -84,4 +84,4 @@ def test_a_new_project_is_read_once() -> None:
 def test_a_list_that_always_changes_is_an_error() -> None:
     server = Server(list(range(10_000, 0, -1)), lambda ids: ids.pop(0))
     with pytest.raises(RequestFailedError, match=r"the list changes while it is read \(listing\)"):
-        print(server.projects)
+        assert not server.projects

@@ -47,6 +47,7 @@ from . import (
 )
 from .advice import message
 from .output import ENDED_BY_INTERRUPT, fitted, shortened
+from .streams import open_closed_streams
 
 _COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "Start": {"doctor": doctor.doctor, "init": init.init, "demo": demo.demo},
@@ -199,6 +200,7 @@ def _end(number: int, frame: object) -> Never:
 
 def main() -> None:
     """Run the command line; errors that the user can fix become one line and status 1."""
+    open_closed_streams()
     signal.signal(signal.SIGTERM, _end)
     show_escaped()
     try:

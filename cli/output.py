@@ -173,6 +173,9 @@ def check_replaceable(path: Path, kind: tuple[bytes, str], option: str = "-o") -
         raise SparseDetError(f"{path}: is a folder; pass a file with {option}")
     if not path.exists():
         return
+    if not path.is_file():
+        # Reading a pipe would wait forever for what this command is to write.
+        raise SparseDetError(f"{path}: is not a regular file; pass a file with {option}")
     with path.open("rb") as file:
         head = file.read(_HEAD)
     # COCO annotations contain such entries, too.

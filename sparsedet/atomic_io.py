@@ -36,8 +36,11 @@ def atomic_path(target: Path, *, durable: bool = True, through_link: bool = True
             original.
 
     Raises:
-        SparseDetError: when a link leads into a missing folder.
+        SparseDetError: when a link leads into a missing folder, or `target` is a device or pipe,
+            which a file must not replace.
     """
+    if target.exists() and not target.is_file() and not target.is_dir():
+        raise SparseDetError(f"{target}: is not a regular file; choose another one")
     if through_link and target.is_symlink():
         link, target = target, Path(os.path.realpath(target))
         if not target.parent.is_dir():

@@ -193,6 +193,16 @@ def test_file_names_that_are_no_text_are_written(tmp_path: Path) -> None:
     assert read_json(tmp_path / "a.json") == {"file": name}
 
 
+def test_devices_and_pipes_are_not_replaced(tmp_path: Path) -> None:
+    """Root could replace /dev/null."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        with pytest.raises(SparseDetError, match="is not a regular file"):
+            write_text(tmp_path / name, "a")
+    assert (tmp_path / "pipe").is_fifo()
+
+
 @pytest.fixture
 def flushed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """What is flushed to disk from now on, in order; it is flushed all the same."""

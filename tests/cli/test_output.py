@@ -1,5 +1,6 @@
 """A command overwrites an older file of its kind, and nothing else."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from sparsedet.cli.output import (
     CSV,
     MINED,
     REPORT,
+    RESULTS,
     REVIEWED,
     check_replaceable,
     command,
@@ -45,6 +47,13 @@ def test_mined_boxes_may_be_written_again(tmp_path: Path, count: int) -> None:
 def test_a_table_may_be_written_again(tmp_path: Path) -> None:
     write_csv([], tmp_path / "boxes.csv")
     check_replaceable(tmp_path / "boxes.csv", CSV)
+
+
+def test_a_pipe_is_not_read(tmp_path: Path) -> None:
+    """As in `-o /dev/stdout | head`, which would wait forever."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SparseDetError, match="is not a regular file; pass a file with -o"):
+        check_replaceable(tmp_path / "pipe", RESULTS)
 
 
 def test_a_command_can_be_copied_into_a_shell() -> None:

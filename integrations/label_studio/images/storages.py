@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlencode
 
 from sparsedet.errors import SetupError
@@ -47,17 +47,33 @@ def open_in_storage(address: str) -> Iterator[Content]:
             "images directly: pip install 'sparsedet[storage]', or set [images] storage = "
             '"label-studio"'
         ) from None
-    try:
+    # Not around the yield: a full disk must not count as an image that can't be read.
+    with _named_errors():
         details = storage.info(path)
-        with storage.open(path, "rb") as file:
-            yield Content(
-                chunks=iter(lambda: file.read(CHUNK), b""),
-                length=int(details["size"]) if details.get("size") is not None else None,
-                etag=_text(details, "ETag", "etag", "md5Hash"),
-                last_modified=_text(details, "LastModified", "last_modified", "updated", "created"),
-            )
-    except Unreadable:
-        raise
+        file = storage.open(path, "rb")
+    with file:
+        yield Content(
+            chunks=_chunks(file),
+            length=int(details["size"]) if details.get("size") is not None else None,
+            etag=_text(details, "ETag", "etag", "md5Hash"),
+            last_modified=_text(details, "LastModified", "last_modified", "updated", "created"),
+        )
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    while True:
+        with _named_errors():
+            chunk = file.read(CHUNK)
+        if not chunk:
+            return
+        yield chunk
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """Say why an image in a storage is unavailable."""
+    try:
+        yield
     except FileNotFoundError:
         raise Unreadable(Kind.MISSING, "the storage has no such file") from None
     except PermissionError:

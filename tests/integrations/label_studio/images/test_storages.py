@@ -89,6 +89,11 @@ def test_limits_hold_for_storages_too(
     assert "more than 0.01 MB" in caplog.text
 
 
+def test_a_full_disk_is_not_a_fault_of_the_storage(bucket: fsspec.AbstractFileSystem) -> None:
+    with pytest.raises(OSError, match="No space left"), storages.open_in_storage(ADDRESS):
+        raise OSError(28, "No space left on device")
+
+
 def test_the_library_of_a_storage_that_is_missing(
     server: OddServer, pull: Pull, monkeypatch: pytest.MonkeyPatch
 ) -> None:

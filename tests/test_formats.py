@@ -24,19 +24,20 @@ DATASET = Dataset(
     (Image(3, "a.png", 120, 80),), (Box(7, 3, 5, (1, 2, 30, 40)),), (Category(5, "dog"),)
 )
 
-OWN = ["coco", "createml", "cvat", "dota", "label-studio", "labelme", "open-images", "voc", "yolo"]
+OWN = ["coco", "createml", "csv", "cvat", "dota", "label-studio", "labelme", "open-images", "via"]
+OWN += ["voc", "yolo"]
 
-# Reads any .csv file as one empty image.
+# Reads any .dat file as one empty image.
 PLUGIN = """
 from sparsedet.annotations import Dataset, Image
 from sparsedet.formats import Loaded
 
-class CsvFormat:
-    title = "CSV"
-    layout = "a .csv file"
+class DatFormat:
+    title = "Dat"
+    layout = "a .dat file"
 
     def detect(self, path):
-        return path.suffix == ".csv"
+        return path.suffix == ".dat"
 
     def read(self, path, *, images=None, split=None, faults=None, progress=None):
         return Loaded(Dataset((Image(1, "a.png", 2, 3),), (), ()), None)
@@ -44,7 +45,7 @@ class CsvFormat:
 USE = """
 from pathlib import Path
 from sparsedet.formats import format_names, read_dataset
-print(format_names(), len(read_dataset(Path("boxes.csv")).dataset.images))
+print(format_names(), len(read_dataset(Path("boxes.dat")).dataset.images))
 """
 
 
@@ -123,13 +124,13 @@ def test_a_folder_of_two_formats_is_not_guessed(tmp_path: Path) -> None:
 def test_other_packages_add_formats(tmp_path: Path) -> None:
     assert format_names() == OWN
     assert writable_formats() == ["coco", "label-studio", "voc", "yolo"]
-    (tmp_path / "csv_plugin.py").write_text(PLUGIN, encoding="utf-8")
-    info = tmp_path / "csv_plugin-1.0.dist-info"
+    (tmp_path / "dat_plugin.py").write_text(PLUGIN, encoding="utf-8")
+    info = tmp_path / "dat_plugin-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: csv-plugin\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[sparsedet.formats]\ncsv = csv_plugin:CsvFormat\n")
-    (tmp_path / "boxes.csv").touch()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: dat-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[sparsedet.formats]\ndat = dat_plugin:DatFormat\n")
+    (tmp_path / "boxes.dat").touch()
     result = subprocess.run(
         [sys.executable, "-c", USE], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert result.stdout == f"{sorted([*OWN, 'csv'])} 1\n", result.stderr
+    assert result.stdout == f"{sorted([*OWN, 'dat'])} 1\n", result.stderr

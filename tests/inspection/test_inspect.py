@@ -283,7 +283,7 @@ def test_an_image_in_two_splits_is_a_fault(tmp_path: Path) -> None:
 def test_what_is_no_data_is_one_line(tmp_path: Path) -> None:
     assert "no such file or folder" in sparsedet_here("inspect", tmp_path / "gone").error()
     write(tmp_path, "boxes.csv", "file,x1,y1,x2,y2,label\n")
-    assert "looks like a csv of boxes" in sparsedet_here("inspect", tmp_path).error()
+    assert "has no boxes, only a header" in sparsedet_here("inspect", tmp_path).error()
 
 
 def test_images_in_no_split_are_copied_too(tmp_path: Path) -> None:

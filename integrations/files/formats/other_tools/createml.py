@@ -1,17 +1,15 @@
 """CreateML's JSON: a list of images with their boxes, by center and size in pixels."""
 
-import posixpath
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from sparsedet.annotations.faults import IMAGE_BROKEN, LABELS_BROKEN, Faults
 from sparsedet.errors import AnnotationError, SparseDetError
-from sparsedet.formats import SPLIT_NAMES, canonical_split
 from sparsedet.reading import quoted, read_list
 
 from ..conversion import LabelledBox
-from .file_kinds import has_json, json_files
+from .file_kinds import candidate_names, has_json, json_files, split_of
 from .read_format import ReadFormat
 from .records import Entry, Record, Records, Size
 from .shapes import number
@@ -49,9 +47,7 @@ def _file(root: Path, file: Path, faults: Faults) -> list[Record]:
         entries = read_list(file)
     except SparseDetError as error:
         raise AnnotationError(str(error)) from error
-    folder = file.parent.relative_to(root).as_posix()
-    words = (*folder.lower().split("/"), *file.stem.lower().replace("-", "_").split("_"))
-    split = next((canonical_split(word) for word in words if word in SPLIT_NAMES), "")
+    folder, split = file.parent.relative_to(root).as_posix(), split_of(file, root)
     records = []
     for place, entry in enumerate(entries, start=1):
         with faults.left_out(IMAGE_BROKEN, f"{file.name}: image {place}"):
@@ -69,12 +65,11 @@ def _image(entry: object, where: str, folder: str, split: str) -> Record:
     if not isinstance(boxes, list):
         raise AnnotationError(f"{where}: has no list of annotations")
     plain = name.strip().replace("\\", "/")
-    names = dict.fromkeys((posixpath.normpath(posixpath.join(folder, plain)), plain))
     entries = []
     for place, box in enumerate(boxes, start=1):
         at = f"{where} ({plain}): annotation {place}"
         entries.append(Entry(at, partial(_box, box, at)))
-    return Record(f"{where} ({plain})", list(names), entries, split=split)
+    return Record(f"{where} ({plain})", candidate_names(folder, plain), entries, split=split)
 
 
 def _box(entry: object, where: str, size: Size) -> LabelledBox:

@@ -1,16 +1,18 @@
 """Detects the tool that wrote a file from its start and end, and lists files of a folder."""
 
 import os
+import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
+from sparsedet.formats import SPLIT_NAMES, canonical_split
 from sparsedet.loop.workspace import Workspace
 
 from ..image_folders import FolderLinks, is_file, list_files
 
-JsonKind = Literal["labelme", "createml", "label-studio"]
+JsonKind = Literal["labelme", "createml", "label-studio", "via"]
 
 _HEAD = 2**16
 """Leading bytes that identify a file."""
@@ -23,7 +25,10 @@ _MOST_SHOWN = 20
 _MOST_ENTRIES = 20_000
 """Maximum entries of a folder to list, so that detection is fast."""
 
-_OBJECT_MARKS: tuple[tuple[JsonKind, bytes], ...] = (("labelme", rb'"shapes"\s*:|"imagePath"\s*:'),)
+_OBJECT_MARKS: tuple[tuple[JsonKind, bytes], ...] = (
+    ("via", rb'"_via_img_metadata"\s*:|"shape_attributes"\s*:|"regions"\s*:\s*[\[{]'),
+    ("labelme", rb'"shapes"\s*:|"imagePath"\s*:'),
+)
 _LIST_MARKS: tuple[tuple[JsonKind, bytes], ...] = (
     ("label-studio", rb'"result"\s*:\s*\[|"data"\s*:\s*\{|"annotation_id"\s*:|"file_upload"\s*:'),
     ("createml", rb'"coordinates"\s*:|"image(?:filename)?"\s*:\s*"[^"]*"\s*,\s*"[^"]*annotation'),
@@ -89,6 +94,23 @@ def first_files(folder: Path, suffix: str) -> list[Path]:
             if len(found) == _MOST_SHOWN:
                 break
     return _upper_first(found)
+
+
+def split_of(file: Path, root: Path) -> str:
+    """Return the split that the folders of a file, below `root`, or its name contain."""
+    folder = file.parent.relative_to(root).as_posix().lower()
+    words = (*folder.split("/"), *file.stem.lower().replace("-", "_").split("_"))
+    return next((canonical_split(word) for word in words if word in SPLIT_NAMES), "")
+
+
+def candidate_names(folder: str, image: str) -> list[str]:
+    """Return what the name of an image in a file may mean, relative to the dataset's folder.
+
+    Args:
+        folder: the file's folder, relative to the dataset's.
+        image: the name, with forward slashes.
+    """
+    return list(dict.fromkeys((posixpath.normpath(posixpath.join(folder, image)), image)))
 
 
 def head_of(path: Path, size: int = _HEAD) -> bytes:

@@ -1,7 +1,6 @@
 """Open Images' csv files: a box per row, in shares of its image, with a class label."""
 
-import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -13,7 +12,8 @@ from sparsedet.formats import SPLIT_NAMES, canonical_split
 from ..conversion import LabelledBox
 from ..image_folders import list_files
 from ..once import warn_once
-from .file_kinds import all_files, first_files, head_of
+from .csv_tables import first_row, lines, rows
+from .file_kinds import all_files, first_files
 from .read_format import ReadFormat
 from .records import Entry, Record, Records, Size
 from .shapes import number
@@ -22,7 +22,6 @@ _EDGES = ("XMin", "YMin", "XMax", "YMax")
 _NEEDED = ("ImageID", "LabelName", *_EDGES)
 _FLAGS = ("IsOccluded", "IsTruncated", "IsDepiction", "IsInside")
 _GROUP = "IsGroupOf"
-_HEADER = 4096
 _NAMES = ("class-descriptions", "class_descriptions", "classes")
 """Part of the names of files with class names."""
 
@@ -55,12 +54,12 @@ class OpenImagesFormat(ReadFormat):
         records = []
         passed: set[str] = set()
         for file in files:
-            rows, others = _rows_by_image(file, stems)
+            by_image, others = _rows_by_image(file, stems)
             passed |= others
             words = (*file.stem.lower().replace("_", "-").split("-"), *_folders(file, root))
             split = next((canonical_split(word) for word in words if word in SPLIT_NAMES), "")
             near = next((word for word in words if word in SPLIT_NAMES), "")
-            for image, own in rows.items():
+            for image, own in by_image.items():
                 entries = []
                 for line, row in own:
                     where = f"{file}: line {line}"
@@ -87,8 +86,7 @@ def _with_boxes(files: Iterable[Path]) -> list[Path]:
 
 
 def _has_boxes(file: Path) -> bool:
-    first = head_of(file, _HEADER).decode("utf-8-sig", "replace").partition("\n")[0]
-    return set(_NEEDED) <= {name.strip() for name in first.split(",")}
+    return set(_NEEDED) <= {name.strip() for name in first_row(file)}
 
 
 def _folders(file: Path, root: Path) -> list[str]:
@@ -115,7 +113,7 @@ def _rows_by_image(
     """Return the rows of every known image with their line numbers, and the ids of other images."""
     found: dict[str, list[tuple[int, Mapping[str, str]]]] = {}
     others: set[str] = set()
-    for line, row in _rows(file):
+    for line, row in rows(file):
         image = PurePosixPath(row["ImageID"].strip()).name
         plain = image if image in known else PurePosixPath(image).stem
         if plain in known:
@@ -123,25 +121,6 @@ def _rows_by_image(
         else:
             others.add(image)
     return found, others
-
-
-def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
-    lines = _lines(file)
-    header = [name.strip() for name in next(lines, (1, []))[1]]
-    for line, row in lines:
-        # A truncated row lacks numbers.
-        yield line, dict(zip(header, row + [""] * (len(header) - len(row)), strict=False))
-
-
-def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the non-empty rows of a csv file with their line numbers."""
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            reader = csv.reader(opened)
-            yield from ((reader.line_num, row) for row in reader if row)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise AnnotationError(f"{file}: can't be read as CSV ({reason})") from error
 
 
 def _class_names(root: Path) -> dict[str, str]:
@@ -163,8 +142,8 @@ def _metadata(folder: Path) -> Sequence[Path]:
 
 
 def _two_columns(file: Path) -> dict[str, str]:
-    rows = [row for _, row in _lines(file) if len(row) == 2]
-    return {label.strip(): name.strip() for label, name in rows if name.strip() != "DisplayName"}
+    pairs = [row for _, row in lines(file) if len(row) == 2]
+    return {label.strip(): name.strip() for label, name in pairs if name.strip() != "DisplayName"}
 
 
 def _box(row: Mapping[str, str], names: Mapping[str, str], where: str, size: Size) -> LabelledBox:

@@ -196,7 +196,6 @@ def test_a_size_in_an_xml_file(
     [
         ("notes/x.xml", "<notes><version>1.1</version>", None),
         ("a.csv", "ImageID,Source,LabelName,Confidence\n", "Open Images' labels of whole images"),
-        ("a.csv", "file,x1,y1,x2,y2,label\n", "a csv of boxes"),
     ],
 )
 def test_other_formats_are_named(file: str, text: str, name: str | None, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """From a verdict to changes of the annotations: what merges write and training sees."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from sparsedet.reviews.model import ReviewedRegion, SourceState, holder_of, same_box
@@ -22,6 +22,8 @@ class Written:
 
 
 NOTHING_WRITTEN = Written()
+_AT_ONCE = 500
+"""Added boxes compared with all others at a time: bounds the memory on crowded images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,41 +275,48 @@ def _without_doubles(
         added: by region id.
         standing: the source's boxes, by the ids that reviews use.
     """
-    doubles = _matched(added, standing)
+    doubles, explained = set[str](), set[str]()
+    # One to one, the largest overlap first.
+    for _, id, other in sorted(_same_objects(added, standing)):
+        if id not in doubles and other not in explained:
+            doubles.add(id)
+            explained.add(other)
+    twins: dict[str, set[str]] = {}
+    for _, id, other in _same_objects(added, {id: one.region for id, one in added.items()}):
+        twins.setdefault(id, set()).add(other)
     kept: dict[str, Decision] = {}
     for id, decision in added.items():
-        if id not in doubles and not _matched(
-            {id: decision}, {other: found.region for other, found in kept.items()}
-        ):
+        if id not in doubles and kept.keys().isdisjoint(twins.get(id, ())):
             kept[id] = decision
     return kept
 
 
-def _matched(added: Mapping[str, Decision], others: Mapping[str, ReviewedRegion]) -> frozenset[str]:
-    """Return ids of added boxes that show the object of another box, matched one to one.
+def _same_objects(
+    added: Mapping[str, Decision], others: Mapping[str, ReviewedRegion]
+) -> Iterator[tuple[float, str, str]]:
+    """Yield the pairs of an added box and another one on its object, which its reviewer didn't see.
 
-    Boxes that the reviewer saw are not matched.
+    Yields:
+        The negative IoU, the id of the added box, and that of the other one.
     """
     # numpy takes 0.1 s to import, which `--help` does without.
     from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
 
-    if not added or not others:
-        return frozenset()
-    overlaps = iou_matrix(
-        [decision.region.xyxy for decision in added.values()],
-        [other.xyxy for other in others.values()],
-    )
-    pairs = []
-    for row, (id, decision) in enumerate(added.items()):
-        review = decision.review
-        known = review.shown.keys() | {region.region_id for region in review.regions}
-        for column, (other_id, other) in enumerate(others.items()):
-            overlap = float(overlaps[row, column])
-            alike = other.category == decision.region.category and other_id not in known
-            if alike and overlap >= SAME_OBJECT_IOU:
-                pairs.append((-overlap, id, other_id))
-    doubles: dict[str, str] = {}
-    for _, id, other_id in sorted(pairs):
-        if id not in doubles and other_id not in doubles.values():
-            doubles[id] = other_id
-    return frozenset(doubles)
+    if not others:
+        return
+    names, other_names = list(added), list(others)
+    places = [other.xyxy for other in others.values()]
+    reviews = {id(decision.review): decision.review for decision in added.values()}
+    known = {
+        key: {*review.shown, *(region.region_id for region in review.regions)}
+        for key, review in reviews.items()
+    }
+    for start in range(0, len(names), _AT_ONCE):
+        part = names[start : start + _AT_ONCE]
+        overlaps = iou_matrix([added[name].region.xyxy for name in part], places)
+        for row, column in zip(*(overlaps >= SAME_OBJECT_IOU).nonzero(), strict=True):
+            name, other = part[row], other_names[column]
+            decision = added[name]
+            alike = others[other].category == decision.region.category
+            if alike and other not in known[id(decision.review)]:
+                yield -float(overlaps[row, column]), name, other

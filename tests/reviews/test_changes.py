@@ -1,5 +1,6 @@
 """Changes of annotations by a verdict: three-way, box by box."""
 
+import time
 from dataclasses import replace
 from typing import get_args
 
@@ -310,3 +311,16 @@ def test_a_merge_is_complete_and_final(
             )
         elif decision.fate == "kept" and id in forced:
             assert same_box(forced[id], decision.region)
+
+
+def test_a_thousand_boxes_on_an_image_are_compared_in_a_moment() -> None:
+    boxes = [
+        box(str(n), (20 * row, 20 * column, 20 * row + 15, 20 * column + 15))
+        for n, (row, column) in enumerate(divmod(n, 40) for n in range(2000))
+    ]
+    own, mined = boxes[1000:], boxes[:1000]
+    found = decide([review(1, *boxes, shown=tuple(boxes))], by_id(*mined))
+    changes(source(*own), found)  # imports numpy
+    start = time.process_time()
+    assert changes(source(*own), found).added.keys() == by_id(*mined).keys()
+    assert time.process_time() - start < 0.8

@@ -24,6 +24,8 @@ AUDIT_SHARE = 0.05
 to be drawn, which takes ten times as long as checking a mined box."""
 MOST_AUDITED = 0.1
 """Maximum share of images in an audit, however cheap it is."""
+_BUDGET_FOR_AUDIT = 0.5
+"""Maximum share of a budget that an average audit image takes; with less, nothing is audited."""
 
 
 class ShownBox(NamedTuple):
@@ -101,6 +103,7 @@ def draw_audit(
     costs: ReviewCosts,
     *,
     review: Sequence[QueueEntry],
+    budget: Budget | None = None,
     seed: int,
     round: int,
 ) -> frozenset[int]:
@@ -112,9 +115,12 @@ def draw_audit(
             more than `MOST_AUDITED` of all.
         costs: review costs.
         review: the round's queue without an audit.
+        budget: limits the queue; None: no limit. A small one is for images with mined boxes.
         seed: draws the sample, together with `round` and the image ids.
         round: number of the round.
     """
+    if budget is not None and not _affords_audit(budget, outlooks, costs):
+        return frozenset()
     ranked = sorted(
         outlooks,
         # Not by file name: annotation tools may add something random at every upload.
@@ -133,6 +139,13 @@ def draw_audit(
         entry = outlook.blind_entry(costs)
         spent += max(entry.seconds - entry.expected / max(rate, 1e-9), 0.0)
     return frozenset(drawn)
+
+
+def _affords_audit(budget: Budget, outlooks: Sequence[Outlook], costs: ReviewCosts) -> bool:
+    """Return whether enough of a budget is left after an average audit image."""
+    seconds = sum(outlook.blind_entry(costs).seconds for outlook in outlooks)
+    average = seconds / max(len(outlooks), 1)
+    return budget.allows(average / _BUDGET_FOR_AUDIT, 1 / _BUDGET_FOR_AUDIT)
 
 
 def plan_queue(

@@ -122,6 +122,7 @@ class _Planner:
             self.settings.review.audit,
             self.costs,
             review=self.queue(),
+            budget=self.budget,
             seed=self.settings.training.seed,
             round=number,
         )

@@ -104,6 +104,26 @@ def test_a_blind_sample_may_not_cost_much() -> None:
     assert AUDIT_SHARE * 2000 < extra < AUDIT_SHARE * 2000 + 30
 
 
+@pytest.mark.parametrize(
+    ("budget", "audited"),
+    [
+        (Budget(images=1), 0),
+        (Budget(images=2), 1),
+        (Budget(seconds=30), 0),  # less than one image drawn from scratch
+        (Budget(seconds=59), 0),
+        (Budget(seconds=61), 1),
+    ],
+)
+def test_a_blind_sample_does_not_use_up_a_small_budget(budget: Budget, audited: int) -> None:
+    images = [outlook(id, 4, *[0.95] * 4) for id in range(100)]
+    queue = plan_queue(images, COSTS, budget=budget)
+    drawn = draw_audit(images, 20, COSTS, review=queue, budget=budget, seed=1, round=1)
+    assert len(drawn) == audited
+    queue = plan_queue(images, COSTS, budget=budget, audit=drawn)
+    assert budget.allows(sum(entry.seconds for entry in queue), len(queue))
+    assert len(queue) > audited
+
+
 def test_images_of_the_sample_lie_anywhere_in_the_queue_and_show_no_boxes() -> None:
     places: list[float] = []
     for seed in range(60):

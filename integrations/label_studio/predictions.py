@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
 from sparsedet.annotations import Image
 from sparsedet.errors import ToolError
 from sparsedet.push_modes import Progress
@@ -13,6 +15,8 @@ from sparsedet.push_modes import Progress
 from .answers import identifier, number, text
 from .connection import Connection
 from .label_config import LabelConfig
+from .projects import task_data
+from .request_errors import RequestRefusedError
 
 CHUNK = 10_000
 """Items per request: an import costs 1 ms per task of the project, whatever its size."""
@@ -173,32 +177,64 @@ def import_predictions(
     predictions: Sequence[NewPrediction],
     progress: Progress,
 ) -> None:
-    """Create predictions.
+    """Create predictions, except for tasks that somebody deletes meanwhile.
 
     Raises:
         ToolError: if the server did not accept all of them.
     """
     done = 0
-    what = f"creating predictions in project {project}"
     for some in _requests(predictions):
         progress("pushing mined boxes", done, len(predictions))
-        requests = [
-            {
-                "task": item.task,
-                "model_version": item.model_version,
-                "score": item.score,
-                "result": item.result,
-            }
-            for item in some
-        ]
-        answer = connection.post_json(f"api/projects/{project}/import/predictions", requests, what)
-        if (created := number(answer, "created", what)) != len(some):
-            raise ToolError(
-                f"project {project}: the server accepted only {created} of {len(some)} "
-                "predictions, without giving a reason; has the labelling config just changed?"
-            )
+        try:
+            _import(connection, project, some)
+        except RequestRefusedError as error:
+            if error.status != httpx.codes.BAD_REQUEST:
+                raise
+            # One unknown task fails the whole request; part of it may have been processed.
+            if (left := _still_missing(connection, project, some)) is None:
+                raise
+            if left:
+                _import(connection, project, left)
         done += len(some)
     progress("pushing mined boxes", len(predictions), len(predictions))
+
+
+def _import(connection: Connection, project: int, predictions: Sequence[NewPrediction]) -> None:
+    what = f"creating predictions in project {project}"
+    body = [
+        {
+            "task": item.task,
+            "model_version": item.model_version,
+            "score": item.score,
+            "result": item.result,
+        }
+        for item in predictions
+    ]
+    answer = connection.post_json(f"api/projects/{project}/import/predictions", body, what)
+    if (created := number(answer, "created", what)) != len(predictions):
+        raise ToolError(
+            f"project {project}: the server accepted only {created} of {len(predictions)} "
+            "predictions, without giving a reason; has the labelling config just changed?"
+        )
+
+
+def _still_missing(
+    connection: Connection, project: int, predictions: Sequence[NewPrediction]
+) -> list[NewPrediction] | None:
+    """Return the predictions that existing tasks lack; None if every task exists."""
+    there = {task for task, _ in task_data(connection, project)}
+    left = [item for item in predictions if item.task in there]
+    if len(left) == len(predictions):
+        return None
+    stored = read_predictions(connection, project)
+    return [
+        item
+        for item in left
+        if not any(
+            p.model_version == item.model_version and same_result(p.result, item.result)
+            for p in stored.get(item.task, ())
+        )
+    ]
 
 
 def read_predictions(

@@ -245,6 +245,7 @@ class DraftMode:
     ) -> PushReport:
         up = {task: boxes for task, boxes in plan.up.items() if task not in late}
         up |= {image.source_task: len(image.mined) for image in plan.unannotated}
+        skipped = {**plan.skipped, **late}
         url = f"{self._connection.url}/projects/{project}/data"
         view = find_view(self._connection, project_number(project), VIEW_TITLE) if up else None
         return PushReport(
@@ -255,8 +256,8 @@ class DraftMode:
             boxes=sum(up.values()),
             created=created,
             deleted=deleted,
-            skipped={**plan.skipped, **late},
-            gone=frozenset(task for task, reason in plan.skipped.items() if reason == GONE),
+            skipped=skipped,
+            gone=frozenset(task for task, reason in skipped.items() if reason == GONE),
         )
 
 

@@ -13,9 +13,10 @@ from sparsedet.push_modes import Progress
 
 from ..answers import identifier
 from ..connection import Connection
-from ..offers import ImagePredictions
+from ..offers import GONE, ImagePredictions
 from ..predictions import Replacement, StoredPrediction, delete_predictions, import_predictions
 from ..project_records import read_project
+from ..request_errors import RequestRefusedError
 from ..views import HIDDEN_COLUMNS, find_or_add_view, show_version
 from .draft_plan import CHANGED, OWN_DRAFT, WantedDraft
 from .draft_tasks import Draft, draft_seconds, is_signed, owner_of, results_of
@@ -62,28 +63,39 @@ def write_drafts(
     skipped: dict[str, str] = {}
     for done, draft in enumerate(drafts):
         progress("pushing drafts", done, len(drafts))
-        what = f"writing a draft on task {draft.task}"
-        annotation = int(draft.annotation["id"])
-        if not _is_as_read(connection, draft):
-            skipped[str(draft.task)] = CHANGED
-            continue
-        seconds = draft_seconds(annotation, owner_of(draft.result))
-        body: dict[str, Any] = {"result": draft.result, "lead_time": seconds}
-        if draft.old is None:
-            path = f"api/tasks/{draft.task}/annotations/{annotation}/drafts"
-            written = identifier(connection.post_json(path, body, what), what)
-        elif is_still_ours(connection, draft.task, draft.old.id):
-            written = draft.old.id
-            body["annotation"] = annotation
-            connection.patch_json(f"api/drafts/{written}/", body, what)
-        else:
-            skipped[str(draft.task)] = OWN_DRAFT
-            continue
-        if not _is_as_read(connection, draft):
-            skipped[str(draft.task)] = CHANGED
-            _delete_draft(connection, draft.task, written)
+        try:
+            reason = _write_draft(connection, draft)
+        except RequestRefusedError as error:
+            if not error.is_not_found:
+                raise
+            reason = GONE  # deleted since the task was read
+        if reason:
+            skipped[str(draft.task)] = reason
     progress("pushing drafts", len(drafts), len(drafts))
     return skipped
+
+
+def _write_draft(connection: Connection, draft: WantedDraft) -> str:
+    """Create or replace a draft; return why not, or ""."""
+    what = f"writing a draft on task {draft.task}"
+    annotation = int(draft.annotation["id"])
+    if not _is_as_read(connection, draft):
+        return CHANGED
+    seconds = draft_seconds(annotation, owner_of(draft.result))
+    body: dict[str, Any] = {"result": draft.result, "lead_time": seconds}
+    if draft.old is None:
+        path = f"api/tasks/{draft.task}/annotations/{annotation}/drafts"
+        written = identifier(connection.post_json(path, body, what), what)
+    elif is_still_ours(connection, draft.task, draft.old.id):
+        written = draft.old.id
+        body["annotation"] = annotation
+        connection.patch_json(f"api/drafts/{written}/", body, what)
+    else:
+        return OWN_DRAFT
+    if not _is_as_read(connection, draft):
+        _delete_draft(connection, draft.task, written)
+        return CHANGED
+    return ""
 
 
 def delete_drafts(
@@ -105,7 +117,12 @@ def delete_drafts(
 def is_still_ours(connection: Connection, task: int, draft: int) -> bool:
     """Whether a draft currently exists and is untouched."""
     what = f"reading drafts of task {task}"
-    drafts = connection.get_objects(f"api/tasks/{task}/drafts", {}, what)
+    try:
+        drafts = connection.get_objects(f"api/tasks/{task}/drafts", {}, what)
+    except RequestRefusedError as error:
+        if error.is_not_found:  # so is its task
+            return False
+        raise
     return any(d.get("id") == draft and is_signed(d.get("result")) for d in drafts)
 
 

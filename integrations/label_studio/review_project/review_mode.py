@@ -21,6 +21,7 @@ from .review_push import push_to_review, source_data
 from .review_tabs import facts_of
 from .review_tasks import (
     SOURCE_TASK_KEY,
+    change_data,
     read_review_tasks,
     read_reviews,
 )
@@ -80,4 +81,4 @@ class ReviewProjectMode(BaseMode):
             if task.source_task in images:
                 data = {**task.data, SOURCE_TASK_KEY: image_key(images[task.source_task])}
                 what = f"noting the new number of a copied task in review task {task.id}"
-                self._connection.patch_json(f"api/tasks/{task.id}/", {"data": data}, what)
+                change_data(self._connection, task.id, data, what)

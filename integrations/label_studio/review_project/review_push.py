@@ -20,7 +20,13 @@ from ..views import hide_versions, show_version
 from .review_plan import ReviewPlan, plan_push, vanishing_versions
 from .review_setup import check_addresses, show_queue
 from .review_tabs import KEYS, Facts
-from .review_tasks import SOURCE_TASK_KEY, VERSION_KEY, ReviewTask, read_review_tasks
+from .review_tasks import (
+    SOURCE_TASK_KEY,
+    VERSION_KEY,
+    ReviewTask,
+    change_data,
+    read_review_tasks,
+)
 
 _UNTOUCHED = {
     "conjunction": "and",
@@ -153,7 +159,7 @@ def apply_plan(connection: Connection, review: int, plan: ReviewPlan, progress: 
     for task, version in plan.noted:
         what = f"noting the model version on review task {task.id}"
         data = {**task.data, VERSION_KEY: version}
-        connection.patch_json(f"api/tasks/{task.id}/", {"data": data}, what)
+        change_data(connection, task.id, data, what)
     delete_predictions(connection, plan.outdated, progress)
     if plan.empty:
         # Check again: without its prediction, a review of a task can't be submitted.
@@ -187,7 +193,7 @@ def _update_facts(
         others = {key: value for key, value in task.data.items() if key not in KEYS}
         data = {**others, **new, **noted}
         what = f"noting what review task {task.id} shows"
-        connection.patch_json(f"api/tasks/{task.id}/", {"data": data}, what)
+        change_data(connection, task.id, data, what)
 
 
 def _delete_tasks(

@@ -129,6 +129,15 @@ def read_review_tasks(connection: Connection, review: int) -> list[ReviewTask]:
     ]
 
 
+def change_data(connection: Connection, task: int, data: Mapping[str, Any], what: str) -> None:
+    """Replace the data of a review task, unless somebody has deleted it since it was read."""
+    try:
+        connection.patch_json(f"api/tasks/{task}/", {"data": dict(data)}, what)
+    except RequestRefusedError as error:
+        if not error.is_not_found:
+            raise
+
+
 def read_reviews(
     connection: Connection,
     review_project: str,

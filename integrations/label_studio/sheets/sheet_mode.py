@@ -22,7 +22,7 @@ from ..offers import GONE, ImagePredictions, build_predictions, check_push
 from ..review_project.base_mode import BaseMode
 from ..review_project.review_push import push_to_review, source_data
 from ..review_project.review_setup import SourceProject
-from ..review_project.review_tasks import ReviewTask, read_review_tasks
+from ..review_project.review_tasks import ReviewTask, change_data, read_review_tasks
 from .sheet_pictures import addresses_of, remove_unused
 from .sheet_reviews import layouts_of, read_sheet_reviews, shown_regions
 
@@ -106,7 +106,7 @@ class SheetMode(BaseMode):
                 if task.source_task == name:
                     data = {**task.data, LAYOUT: renamed.to_json()}
                     what = f"noting new numbers of tasks in contact sheet {task.id}"
-                    self._connection.patch_json(f"api/tasks/{task.id}/", {"data": data}, what)
+                    change_data(self._connection, task.id, data, what)
 
     def _tidy(self, review: int) -> None:
         """Remove the pictures of sheets that went with the last of their boxes."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sparsedet.annotations.corners import CornersError, seem_corners
 from sparsedet.annotations.dataset import Dataset
 from sparsedet.annotations.entries import EntryReader, box_entry, image_entry
 from sparsedet.annotations.faults import BOX_CLIPPED, BOX_WITHOUT_AREA, Faults
@@ -78,6 +79,8 @@ def from_coco(
     content = without_unused_root(content, faults)
     try:
         dataset, reader = _read(content, source)
+    except CornersError:
+        raise
     except AnnotationError:
         dataset, reader = _read(repaired(content, faults, size_of), source)
     for kind, entries in ((BOX_CLIPPED, reader.clipped), (BOX_WITHOUT_AREA, reader.empty)):
@@ -109,10 +112,28 @@ def _read(content: Mapping[str, Any], source: str) -> tuple[Dataset, EntryReader
     reader.category_ids = {category.id for category in categories}
     boxes = _read_boxes(reader, content["annotations"])
     background = reader.read_all(content.get("background", []), "background", reader.box)
+    _refuse_corners(reader, content["annotations"])
     reader.check_complete_classes(images)
     images = with_lvis_marks(images, boxes, reader.category_ids, source=source)
     extra = {key: value for key, value in content.items() if key not in _TOP_KEYS}
     return Dataset(images, boxes, categories, background, extra), reader
+
+
+def _refuse_corners(reader: EntryReader, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a file whose boxes all seem to be `[x1, y1, x2, y2]`."""
+    if not reader.clipped:
+        return
+    numbers = (
+        (bbox, (bbox[0], bbox[1], bbox[0] + bbox[2], bbox[1] + bbox[3]), size)
+        for entry in entries
+        for bbox, size in [(entry["bbox"], reader.sizes[entry["image_id"]])]
+    )
+    if seem_corners(numbers):
+        raise CornersError(
+            f"{reader.source}: each bbox seems to be [x1, y1, x2, y2], not [x, y, width, height] "
+            f"as in COCO, with which {len(reader.clipped)} of {len(entries)} extend beyond their "
+            "image; subtract x1 and y1 from the last two numbers"
+        )
 
 
 def to_coco(dataset: Dataset) -> dict[str, Any]:

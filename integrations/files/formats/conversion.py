@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
+from sparsedet.annotations.corners import Numbers, seem_corners
 from sparsedet.annotations.entries import THINNEST
 from sparsedet.annotations.faults import (
     BOX_CLIPPED,
@@ -16,6 +17,7 @@ from sparsedet.annotations.faults import (
     Faults,
     FaultyEntryError,
 )
+from sparsedet.errors import AnnotationError
 
 from .image_folders import is_listed
 
@@ -54,12 +56,19 @@ class LabelledImage:
 
 
 class Clipper:
-    """Clips boxes to their images, and counts those that reached over the edge."""
+    """Clips boxes to their images, and counts those that reached over the edge.
 
-    def __init__(self, source: Path, faults: Faults) -> None:
+    Args:
+        source: the file or folder that is read, for messages.
+        faults: records clipped boxes.
+        centered: whether the format has the center and size of a box.
+    """
+
+    def __init__(self, source: Path, faults: Faults, *, centered: bool = False) -> None:
         self._source = source
         self._faults = faults
         self._clipped: list[str] = []
+        self._centered: list[tuple[XYXY, tuple[int, int]]] | None = [] if centered else None
 
     def clip(self, where: str, xyxy: XYXY, size: tuple[int, int], slack: float) -> XYXY:
         """Return the part of a box inside its image.
@@ -74,6 +83,8 @@ class Clipper:
             AnnotationError: if the box has no area there.
         """
         left, top, right, bottom = xyxy
+        if self._centered is not None:
+            self._centered.append((xyxy, size))
         if min(right - left, bottom - top) < THINNEST:
             raise FaultyEntryError(BOX_WITHOUT_AREA, f"{where}: the box has no area")
         inside = (
@@ -91,7 +102,17 @@ class Clipper:
         return inside
 
     def warn(self) -> None:
-        """Record clipped boxes as faults; in strict reading, log one warning with their number."""
+        """Record clipped boxes as faults; in strict reading, log one warning with their number.
+
+        Raises:
+            AnnotationError: if all boxes seem to be two corners instead of center and size.
+        """
+        if self._clipped and self._centered and seem_corners(map(_as_written, self._centered)):
+            raise AnnotationError(
+                f"{self._source}: each box seems to be x1 y1 x2 y2, not cx cy width height as in "
+                f"YOLO, with which {len(self._clipped)} of {len(self._centered)} extend beyond "
+                "their image; convert them to center and size"
+            )
         if not self._faults.strict:
             for where in self._clipped:
                 place = Path(where.partition(": ")[0]).name + where.partition(":")[2]
@@ -103,6 +124,12 @@ class Clipper:
                 len(self._clipped),
                 self._clipped[0],
             )
+
+
+def _as_written(box: tuple[XYXY, tuple[int, int]]) -> Numbers:
+    (left, top, right, bottom), size = box
+    center = ((left + right) / 2, (top + bottom) / 2)
+    return (*center, right - left, bottom - top), box[0], size
 
 
 def to_dataset(images: Iterable[LabelledImage], categories: Sequence[Category]) -> Dataset:

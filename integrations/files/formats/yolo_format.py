@@ -171,7 +171,7 @@ def read_yolo(
         AnnotationError: naming the broken file and line.
     """
     faults = faults or strictly(yolo.root)
-    clipper = Clipper(yolo.root, faults)
+    clipper = Clipper(yolo.root, faults, centered=True)
     sizes = read_sizes(yolo.labels, yolo.images, progress, faults)
     _note_unused(yolo, faults)
     images = []

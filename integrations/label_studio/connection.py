@@ -1,19 +1,17 @@
 """The connection to a Label Studio server: address, key, and one-line errors."""
 
-import getpass
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 
 from sparsedet.errors import NotConfiguredError, ToolError
 
 from .answers import OddAnswerError, as_object, as_objects, identifier, shown, text
+from .credentials import ask_for_key, checked_key, checked_url
 from .failures import CONNECTING, comes_of_parsing, detail, network_problem, refusal
 from .json_lists import begins_list
 from .key_consent import KEY_VARIABLE, URL_VARIABLE, check_consent
@@ -65,21 +63,23 @@ class Connection:
         named: bool = False,
         limits: AnswerLimits = DEFAULT_LIMITS,
     ) -> None:
-        self.url = _checked_url(url or os.environ.get(URL_VARIABLE))
+        self.url = checked_url(url or os.environ.get(URL_VARIABLE))
         key = api_key or os.environ.get(KEY_VARIABLE)
         if key and not (api_key or named):
             check_consent(self.url)
-        self._key = _checked_key(key or _ask_for_key(self.url))
+        self._key = checked_key(key or ask_for_key(self.url))
         from label_studio_sdk import client as sdk  # takes 2 s, so only on connecting
 
+        http = KeyClient(self.url, self._key, limits)
         with self.request(CONNECTING):
             # no-untyped-call: the SDK's constructor has no annotations.
             self.client: LabelStudio = sdk.LabelStudio(  # type: ignore[no-untyped-call]
                 # The slash keeps a path prefix when the SDK appends the path of the token refresh.
                 base_url=self.url + "/",
                 api_key=self._key,
-                httpx_client=KeyClient(self.url, self._key, limits),
+                httpx_client=http,
             )
+        http.renewed = self.renewed
         once: RequestOptions = {"timeout_in_seconds": int(CONNECT_SECONDS), "max_retries": 0}
         self._account = self._send(
             "GET", "api/current-user/whoami", CONNECTING, request_options=once
@@ -118,6 +118,18 @@ class Connection:
         renewed here, so headers must not be cached.
         """
         return {"Authorization": self.client._client_wrapper.get_headers()["Authorization"]}
+
+    def renewed(self) -> str | None:
+        """Return an `Authorization` for the server that has just refused the last one.
+
+        The SDK renews a bearer token once it has expired by this machine's clock, which may be
+        behind the server's. None for a legacy token, which is not renewed.
+        """
+        tokens = self.client._client_wrapper._tokens_client
+        if tokens._use_legacy_token:
+            return None
+        tokens._access_token = None
+        return self.headers()["Authorization"]
 
     def get_json(self, path: str, params: Mapping[str, Any], what: str) -> Any:
         """GET a resource; `what` names it in errors, as in "reading project 3"."""
@@ -294,47 +306,3 @@ def project_number(project: str) -> int:
             "(.../projects/NUMBER)"
         )
     return int(project)
-
-
-def _checked_url(url: str | None) -> str:
-    """Return the URL without trailing slash; it is written to files, so logins are refused."""
-    if not url:
-        raise ToolError(f"missing Label Studio address: set {URL_VARIABLE} or pass --url")
-    try:
-        parts = urlsplit(url.strip())
-        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
-        raise ToolError("the Label Studio address must look like http://localhost:8080")
-    if "/projects" in parts.path:
-        raise ToolError(
-            "the Label Studio address must look like http://localhost:8080, without /projects and "
-            "what follows"
-        )
-    if "@" in parts.netloc:
-        raise ToolError(
-            f"the Label Studio address must not contain a user name or password; set the key in "
-            f"{KEY_VARIABLE}"
-        )
-    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
-
-
-def _checked_key(key: str) -> str:
-    key = key.strip()
-    # Other characters can't be sent in a header, and the library's message would quote the key.
-    if not key or not all("!" <= character <= "~" for character in key):
-        raise ToolError(
-            f"the Label Studio API key is empty or contains invalid characters; "
-            f"check {KEY_VARIABLE}"
-        )
-    return key
-
-
-def _ask_for_key(url: str) -> str:
-    if not sys.stdin.isatty():
-        raise ToolError(
-            f"missing API key for Label Studio at {url}: set {KEY_VARIABLE} (shown in Account & "
-            "Settings in Label Studio)"
-        )
-    return getpass.getpass(f"API key for Label Studio at {url} (input is hidden): ")

@@ -7,7 +7,7 @@ or take forever.
 
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -79,13 +79,24 @@ class KeyClient(httpx.Client):
         )
         self._key = key.encode() if len(key) >= _SHORTEST_KEY else None
         self._limits = limits
+        self.renewed: Callable[[], str | None] = lambda: None
+        """Returns the `Authorization` with a new bearer token; None if the key needs none."""
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """Send a request and read the whole answer.
+        """Send a request and read the whole answer; once more if a bearer token has expired.
 
         Raises:
             AnswerProblem: if it exceeds a limit, or does not come from Label Studio.
         """
+        answer = self._send_once(request, **options)
+        if answer.status_code == httpx.codes.UNAUTHORIZED and "Authorization" in request.headers:
+            authorization = self.renewed()
+            if authorization is not None:
+                request.headers["Authorization"] = authorization
+                return self._send_once(request, **options)
+        return answer
+
+    def _send_once(self, request: httpx.Request, **options: Any) -> httpx.Response:
         begun = time.monotonic()
         waits = request.extensions.get("timeout", {})
         request.extensions["timeout"] = {

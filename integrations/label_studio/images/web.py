@@ -120,6 +120,11 @@ class WebImages:
             if with_key:
                 request.headers.update(self._connection.headers())
             response = self._send(request, stack)
+            refused = with_key and response.status_code == httpx.codes.UNAUTHORIZED
+            if refused and (authorization := self._connection.renewed()):
+                response.close()
+                request.headers["Authorization"] = authorization
+                response = self._send(request, stack)
             if not response.has_redirect_location:
                 self._check(response, asked=bool(known))
                 return response

@@ -10,6 +10,7 @@ _SHOWN_FILES = 20
 
 _ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
 _COCO = re.compile(rb'"(?:images|annotations|categories)"\s*:\s*\[')
+_NAMES = re.compile(rb"""^["']?names["']?\s*:""", re.MULTILINE)
 _ADVICE = "export the data as COCO, Pascal VOC, YOLO or CVAT XML"
 _MARKS = (
     (".json", rb'"annotation_result"|"_via_', "VIA's JSON"),
@@ -50,10 +51,11 @@ def _incomplete(folder: Path) -> str | None:
     coco = [name for name in files[:_SHOWN_FILES] if _COCO.search(_head(folder / name))]
     if len(coco) > 1:
         return f"has several COCO files ({', '.join(coco)}); pass one of them"
+    yaml = [f for f in sorted(folder.glob("*.y*ml")) if f.is_file() and _NAMES.search(_head(f))]
+    if len(yaml) > 1:
+        listed = ", ".join(file.name for file in yaml[:_SHOWN_FILES])
+        return f"has several yaml files of class names ({listed}); pass one of them"
     labels = [p for p in folder.iterdir() if p.is_dir() and p.name.lower() == "labels"]
-    if any((inner / "classes.txt").is_file() for inner in labels):
-        # As LabelImg leaves it.
-        return "looks like YOLO; move classes.txt out of labels/, into this folder"
     if any(next(inner.rglob("*.txt"), None) for inner in labels):
         return (
             "looks like YOLO without class names; list them in a file classes.txt there, one per "

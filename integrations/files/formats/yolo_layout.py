@@ -4,7 +4,9 @@ Class names are in `data.yaml`, or in `classes.txt` with one name per line; Dark
 files.
 """
 
+import os
 import posixpath
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +16,11 @@ from sparsedet.annotations.faults import Faults, strictly
 from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.formats import SPLIT_NAMES, canonical_split
-from sparsedet.reading import quoted, read_bytes, read_text
+from sparsedet.reading import MOST_SETTINGS, quoted, read_text
 
 from .darknet_layout import find_darknet, is_darknet
 from .image_folders import list_files, stem
+from .other_tools.file_kinds import head_of
 from .yolo_label_files import IMAGES, LABELS, find_label_files
 from .yolo_splits import data_folder, images_below, read_splits, tried_folders
 
@@ -28,6 +31,7 @@ _MOST_DIGITS = 9
 """Maximum digits of a class index."""
 _DATA_FILES = (DATA, "data.yml", "dataset.yaml", "dataset.yml")
 _YAML = frozenset({".yaml", ".yml"})
+_NAMES = re.compile(rb"""^["']?names["']?\s*:""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ def is_yolo(path: Path) -> bool:
     """Whether a folder or yaml file looks like a YOLO dataset."""
     if _data_file(path) is not None or is_darknet(path):
         return True
-    if not path.is_dir() or not (path / _CLASSES).is_file():
+    if not path.is_dir() or _classes_file(path) is None:
         return False
     entries = list(path.iterdir())
     if any(entry.is_dir() and entry.name.lower() == LABELS for entry in entries):
@@ -84,8 +88,8 @@ def find_yolo(path: Path, images: Path | None = None, faults: Faults | None = No
         root = root if images else data_folder(data, content)
     elif darknet is not None:
         content, names = {}, _read_classes(darknet.names)
-    elif (root / _CLASSES).is_file():
-        content, names = {}, _read_classes(root / _CLASSES)
+    elif (classes := _classes_file(root)) is not None:
+        content, names = {}, _read_classes(classes)
     else:
         raise AnnotationError(f"{path}: no {DATA} or {_CLASSES} with the class names here")
     if images is not None:
@@ -143,7 +147,7 @@ def _splits_by_folder(names: Iterable[str]) -> dict[str, frozenset[str]]:
 
 
 def _data_file(path: Path) -> Path | None:
-    """Return the yaml file of a dataset, which may have any name if it is the only one."""
+    """Return the yaml file of a dataset, which may have any name if no other has class names."""
     if path.is_file():
         return path if path.suffix.lower() in _YAML else None
     if not path.is_dir():
@@ -151,14 +155,47 @@ def _data_file(path: Path) -> Path | None:
     for name in _DATA_FILES:
         if (path / name).is_file():
             return path / name
-    if not _image_folders(path):
+    folders = {entry.name.lower() for entry in path.iterdir() if entry.is_dir()}
+    if folders.isdisjoint((IMAGES, *SPLIT_NAMES)):
         return None
     files = [
         file
         for file in path.iterdir()
-        if file.suffix.lower() in _YAML and not file.name.startswith(".")
+        if file.suffix.lower() in _YAML and not file.name.startswith(".") and file.is_file()
     ]
-    return files[0] if len(files) == 1 and b"names" in read_bytes(files[0]) else None
+    named = [file for file in files if _NAMES.search(head_of(file, MOST_SETTINGS))]
+    return named[0] if len(named) == 1 else None
+
+
+def _classes_file(root: Path) -> Path | None:
+    """Return the file of class names: in the folder, or in those of the labels, as of LabelImg.
+
+    Raises:
+        AnnotationError: if the files of several label folders differ.
+    """
+    if own := _classes_in(root):
+        return own
+    labels = [folder for folder in _folders(root) if folder.name.lower() == LABELS]
+    places = labels + [inner for folder in labels for inner in _folders(folder)]
+    found = [file for place in places if (file := _classes_in(place)) is not None]
+    different = {read_text(file).rstrip(): file for file in found}
+    if len(different) > 1:
+        files = " and ".join(str(file) for file in different.values())
+        raise AnnotationError(f"{root}: the class names in {files} differ; put one into {root}")
+    return found[0] if found else None
+
+
+def _classes_in(folder: Path) -> Path | None:
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.name.lower() == _CLASSES]
+    return next((folder / name for name in sorted(names) if (folder / name).is_file()), None)
+
+
+def _folders(folder: Path) -> list[Path]:
+    with os.scandir(folder) as entries:
+        # A link that leads to itself can't be followed.
+        inner = [e.path for e in entries if e.is_dir(follow_symlinks=False) or e.is_symlink()]
+    return sorted(path for path in map(Path, inner) if path.is_dir())
 
 
 def _read_names(path: Path) -> tuple[Mapping[str, Any], dict[int, str]]:

@@ -213,7 +213,6 @@ def test_other_formats_are_named(file: str, text: str, name: str | None, tmp_pat
         ({"in/it/Annotations/a.xml": XML, "in/it/JPEGImages/a.txt": ""}, "but in .*in/it; pass"),
         ({"one.json": _coco("a.jpg"), "two.json": _coco("a.jpg")}, r"\(one.json, two.json\); pass"),
         ({"images/a.txt": "", "labels/a.txt": LINE}, "YOLO without class names"),
-        ({"labels/classes.txt": "dog", "labels/a.txt": LINE}, "move classes.txt out of labels/"),
     ],
 )
 def test_what_is_missing_is_said(files: dict[str, str], says: str, tmp_path: Path) -> None:

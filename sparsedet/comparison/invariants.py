@@ -109,7 +109,7 @@ def _minimums(minimums: Sequence[KeepAtLeast], seen: Observation) -> str | None:
             continue
         groups = seen.grouped(minimum.per)
         kept = groups.sizes - groups.removed
-        violated = kept < np.minimum(minimum.count, groups.sizes)
+        violated = kept < _capped(minimum.count, groups.sizes)
         if violated.any():
             return _describe(groups, violated, seen, partial(_too_few, groups, minimum.count))
     return None
@@ -145,10 +145,10 @@ def _count(
 ) -> str | None:
     """Check the number of boxes that every group lost; `low` to `high` of them are spare."""
     if isinstance(rule, DropCount):
-        least, most = np.minimum(rule.count, low), np.minimum(rule.count, high)
+        least, most = _capped(rule.count, low), _capped(rule.count, high)
         words = f"drops {rule.count}"
     else:
-        kept = np.minimum(rule.keep, groups.sizes)
+        kept = _capped(rule.keep, groups.sizes)
         most = np.minimum(groups.sizes - kept, high)
         alike = all(minimum.per == rule.per for minimum in minimums)
         # Boxes kept by count and by a minimum may or may not be the same.
@@ -217,7 +217,7 @@ def spare_boxes(
     possible: IntArray = np.zeros(len(groups.sizes), dtype=np.int64)
     for minimum in minimums:
         inner = seen.grouped(minimum.per)
-        protected = np.minimum(minimum.count, inner.sizes)
+        protected = _capped(minimum.count, inner.sizes)
         if minimum.per in _PARTS[groups.per]:
             owner = groups.of_box[inner.first]
             sums = np.bincount(owner, weights=protected, minlength=len(surest)).astype(np.int64)
@@ -229,6 +229,11 @@ def spare_boxes(
             surest = np.maximum(surest, protected[around] - others)
             possible = possible + np.minimum(protected[around], groups.sizes)
     return groups.sizes - np.minimum(possible, groups.sizes), groups.sizes - surest
+
+
+def _capped(count: int, sizes: IntArray) -> IntArray:
+    """Return a rule's number of boxes, which may have more than 64 bits, for groups of `sizes`."""
+    return np.minimum(min(count, int(sizes.max(initial=0))), sizes)
 
 
 def _describe(

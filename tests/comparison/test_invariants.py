@@ -19,7 +19,7 @@ from tests.sparsify.datasets import datasets
 GROUPS = st.sampled_from(["dataset", "class", "image", "class-in-image"])
 # In full: YAML takes 1e-05 for a text.
 SHARES = (st.sampled_from([0, 0.1, 0.25, 0.3, 0.5, 0.7, 1]) | st.floats(0, 1)).map("{:.9f}".format)
-COUNTS = st.integers(0, 3)
+COUNTS = st.integers(0, 3) | st.just(10**30)
 RULES = st.one_of(
     st.builds("{{rule: drop-count, parameters: {{count: {}, per: {}}}}}".format, COUNTS, GROUPS),
     st.builds("{{rule: keep-count, parameters: {{keep: {}, per: {}}}}}".format, COUNTS, GROUPS),

@@ -43,14 +43,12 @@ def foreign_format(path: Path) -> str | None:
 
 def _incomplete(folder: Path) -> str | None:
     """Return what a folder of a known format lacks; None if it is not one."""
-    files = sorted(
-        file.name
-        for file in folder.glob("*.json")
-        if file.is_file() and not file.name.startswith(".")
-    )
-    coco = [name for name in files[:_SHOWN_FILES] if _COCO.search(_head(folder / name))]
-    if len(coco) > 1:
-        return f"has several COCO files ({', '.join(coco)}); pass one of them"
+    for pattern in ("*.json", "[aA]nnotations/*.json"):
+        files = [file for file in sorted(folder.glob(pattern)) if _is_plain_file(file)]
+        coco = [file for file in files[:_SHOWN_FILES] if _COCO.search(_head(file))]
+        if len(coco) > 1:
+            listed = ", ".join(file.relative_to(folder).as_posix() for file in coco)
+            return f"has several COCO files ({listed}); pass one of them"
     yaml = [f for f in sorted(folder.glob("*.y*ml")) if f.is_file() and _NAMES.search(_head(f))]
     if len(yaml) > 1:
         listed = ", ".join(file.name for file in yaml[:_SHOWN_FILES])
@@ -62,6 +60,10 @@ def _incomplete(folder: Path) -> str | None:
             "line, in the order of their numbers"
         )
     return None
+
+
+def _is_plain_file(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".")
 
 
 def _head(file: Path) -> bytes:

@@ -27,8 +27,14 @@ _SPLIT = "|".join(sorted(SPLIT_NAMES, key=len, reverse=True))
 _SPLIT_FILE = re.compile(
     rf"(?:instances[-_]|annotations?[-_.])?(?P<split>{_SPLIT})(?P<year>[-_]?\d{{2,4}})?"
     r"(?:[-_.](?:annotations?|coco|instances))*",
-    re.IGNORECASE,
+    re.I,
 )
+_PREFIXED = re.compile(rf"(?P<prefix>.+?)[-_.]{_SPLIT_FILE.pattern}", re.I)
+"""`pets_train.json`, `lvis_v1_val.json`: splits if the other file differs in the split only."""
+_OTHER_TASKS = re.compile(
+    r"(?:person_)?keypoints|captions|panoptic|stuff|image_info", re.IGNORECASE
+)
+"""COCO's and CVAT's names of files that have the same images as `instances_default.json`."""
 _MARKS = (b'"images"', b'"annotations"', b'"categories"')
 _HEADER = 2**16
 """Leading bytes in which a file must look like COCO."""
@@ -56,10 +62,12 @@ def find_parts(folder: Path) -> list[CocoPart]:
     splits: dict[str, Path] = {}
     for split, file in _split_files(folder):
         splits.setdefault(split, file)
-    if splits:
+    if splits := splits or _prefixed_splits(folder):
         order = [split for split in ("train", "val", "test") if split in splits]
         return [CocoPart(splits[split], split) for split in order]
     files = [file for place in _FOLDERS for file in _json_files(folder / place)]
+    if any(file.stem.lower().startswith("instances") for file in files):
+        files = [file for file in files if not _OTHER_TASKS.match(file.stem)]
     return [CocoPart(files[0])] if len(files) == 1 else []
 
 
@@ -151,6 +159,18 @@ def _split_files(folder: Path) -> Iterator[tuple[str, Path]]:
                 yield split, (roboflow or files)[0]
 
 
+def _prefixed_splits(folder: Path) -> dict[str, Path]:
+    """Return the files of splits whose names have the same prefix, if no other prefix has two."""
+    groups: dict[str, dict[str, Path]] = {}
+    for place in _FOLDERS:
+        for file in _json_files(folder / place):
+            if match := _PREFIXED.fullmatch(file.stem):
+                group = groups.setdefault(match["prefix"], {})
+                group.setdefault(canonical_split(match["split"]), file)
+    several = [group for group in groups.values() if len(group) > 1]
+    return several[0] if len(several) == 1 else {}
+
+
 def _json_files(folder: Path) -> list[Path]:
     """Return the files of a folder that look like COCO, sorted."""
     if not folder.is_dir():
@@ -180,7 +200,7 @@ def _image_folders(file: Path) -> Iterator[Path]:
     """Yield candidate folders of a file's images, the likeliest first."""
     here = normal(file).parent
     around = enclosing(file)
-    match = _SPLIT_FILE.fullmatch(file.stem)
+    match = _SPLIT_FILE.fullmatch(file.stem) or _PREFIXED.fullmatch(file.stem)
     # CVAT has `images/default/` for `instances_default.json`.
     own = [file.stem.partition("_")[2]] if file.stem.startswith("instances_") else []
     own += [match["split"] + (match["year"] or ""), match["split"]] if match else []
@@ -226,7 +246,10 @@ def _is_rooted(name: str) -> bool:
 
 
 def _ends(name: str) -> Iterator[str]:
-    """Yield a name without its first folder, without its first two, ..."""
+    """Yield a name without its first folder, without its first two, ...
+
+    If it may be quoted as in an address (`a%20b.jpg`), the same and the whole follow unquoted.
+    """
     if "://" in name:
         with suppress(ValueError):  # brackets without an IPv6 address
             name = unquote(urlsplit(name).path)
@@ -234,3 +257,8 @@ def _ends(name: str) -> Iterator[str]:
     first = 0 if _is_rooted(name) else 1
     for start in range(first, len(parts)):
         yield "/".join(parts[start:])
+    plain = unquote(name)
+    if plain != name:
+        parts = [part for part in plain.split("/") if part]
+        for start in range(len(parts)):
+            yield "/".join(parts[start:])

@@ -54,6 +54,7 @@ def _lenient(path: Path, folder: Path | None = None, split: str | None = None) -
         ("data.json", "C:\\Users\\me\\images\\a.jpg", "images/a.jpg"),
         ("data.json", "../../media/upload/1/a.jpg", "images/a.jpg"),
         ("train/data.json", "train/a.jpg", "train/a.jpg"),
+        ("data.json", "pets/my%20dog%C3%A9.jpg", "images/my dogé.jpg"),
     ],
 )
 def test_images_of_coco_files_are_found(
@@ -92,6 +93,8 @@ def test_only_the_end_of_a_name_may_be_right(tmp_path: Path) -> None:
             "val": "annotations/instances_val2017.json",
         },
         {"train": "train.json", "val": "val.json"},
+        {"train": "annotations/lvis_v1_train.json", "val": "annotations/lvis_v1_val.json"},
+        {"train": "pets-train.json", "val": "pets-valid.json"},
     ],
 )
 def test_a_folder_of_coco_files_is_one_dataset_with_splits(
@@ -104,6 +107,10 @@ def test_a_folder_of_coco_files_is_one_dataset_with_splits(
         "annotations/instances_val2017.json": "val2017",
         "train.json": "images",
         "val.json": "images",
+        "annotations/lvis_v1_train.json": "train",
+        "annotations/lvis_v1_val.json": "val",
+        "pets-train.json": "images/train",
+        "pets-valid.json": "images/valid",
     }
     for split, file in layout.items():
         write(tmp_path, file, _coco(f"{split}1.jpg", f"{split}2.jpg"))
@@ -212,6 +219,10 @@ def test_other_formats_are_named(file: str, text: str, name: str | None, tmp_pat
     [
         ({"in/it/Annotations/a.xml": XML, "in/it/JPEGImages/a.txt": ""}, "but in .*in/it; pass"),
         ({"one.json": _coco("a.jpg"), "two.json": _coco("a.jpg")}, r"\(one.json, two.json\); pass"),
+        (
+            {f"annotations/{n}_{s}.json": _coco("a.jpg") for n in "ab" for s in ("train", "val")},
+            r"several COCO files \(annotations/a_train.json, .*b_val.json\); pass",
+        ),
         ({"images/a.txt": "", "labels/a.txt": LINE}, "YOLO without class names"),
     ],
 )
@@ -220,6 +231,13 @@ def test_what_is_missing_is_said(files: dict[str, str], says: str, tmp_path: Pat
         write(tmp_path, file, text)
     with pytest.raises(AnnotationError, match=says):
         detect_format(tmp_path)
+
+
+def test_files_for_keypoints_are_passed_over(tmp_path: Path) -> None:
+    write_image(tmp_path / "images/default/a.jpg")
+    write(tmp_path, "annotations/instances_default.json", _coco("a.jpg"))
+    write(tmp_path, "annotations/person_keypoints_default.json", _coco("a.jpg", "b.jpg"))
+    assert len(all_there(_lenient(tmp_path)).images) == 1
 
 
 def test_results_among_the_data_are_no_annotations(tmp_path: Path) -> None:

@@ -208,13 +208,19 @@ class Faults:
                 )
 
     def refuse(self, reason: str) -> NoReturn:
-        """Raise an error that lists all kinds of faults; a single fault is reported in full."""
+        """Raise an error that lists all kinds of faults, with the first of the most frequent kind.
+
+        A single fault is reported in full.
+        """
         if len(self.found) == 1:
             raise AnnotationError(self.found[0].detail)
         listed = "; ".join(self.lines())
+        # The kind alone does not say what to change.
+        lost = [found for kind, found in self.by_kind().items() if kind.loses]
+        first = f" (first: {max(lost, key=len)[0].detail})" if lost else ""
         raise AnnotationError(
-            f"{self.source}: {reason}: {listed}. `sparsedet inspect` lists all faults, and with "
-            "--fix writes a repaired copy"
+            f"{self.source}: {reason}: {listed}{first}. `sparsedet inspect` lists all faults, and "
+            "with --fix writes a repaired copy"
         )
 
     def warn(self) -> None:

@@ -187,6 +187,7 @@ def test_forty_bad_boxes_are_one_error_that_lists_all_kinds(tmp_path: Path) -> N
     assert "40 of 80 boxes would be left out, more than 20%" in text
     assert "boxes without area: 20 (annotations id 1, 3, 5, 7, 9 and 15 more)" in text
     assert "boxes outside of their image: 20" in text
+    assert "annotations id 1: bbox [1, 2, 0, 0] has no area)" in text
     assert "inspect" in text
     assert "\n" not in text
 

@@ -57,6 +57,11 @@ def origin(url: str) -> tuple[str, str, int]:
     return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
 
 
+def is_this_machine(url: str) -> bool:
+    """Whether a server runs on this machine, where no proxy could reach it."""
+    return urlsplit(url).hostname in _LOOPBACK
+
+
 class KeyClient(httpx.Client):
     """An HTTP client for one server whose requests carry the key.
 
@@ -71,6 +76,7 @@ class KeyClient(httpx.Client):
     def __init__(self, url: str, key: str, limits: AnswerLimits) -> None:
         super().__init__(
             verify=trusted_certificates(),
+            trust_env=not is_this_machine(url),
             timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS),
             follow_redirects=True,
             limits=_connections(url),
@@ -225,5 +231,5 @@ def _connections(url: str) -> httpx.Limits:
     `label-studio start` sends an answer in several small packets. On all but the first request of a
     connection, the last one waits 40 ms for our delayed acknowledgement.
     """
-    local = urlsplit(url).hostname in _LOOPBACK
-    return httpx.Limits(max_connections=100, max_keepalive_connections=0 if local else 20)
+    kept = 0 if is_this_machine(url) else 20
+    return httpx.Limits(max_connections=100, max_keepalive_connections=kept)

@@ -251,7 +251,9 @@ def _is_ours(server: LocalServer) -> bool:
     """Whether the server answers and accepts our token; another server would refuse it."""
     headers = {"Authorization": f"Token {server.api_key}"}
     try:
-        response = httpx.get(f"{server.url}/api/current-user/whoami", headers=headers, timeout=5.0)
+        response = httpx.get(
+            f"{server.url}/api/current-user/whoami", headers=headers, timeout=5.0, trust_env=False
+        )
     except httpx.HTTPError:
         return False
     return response.status_code == httpx.codes.OK

@@ -13,6 +13,7 @@ import httpx
 from sparsedet.image_options import ImageOptions
 
 from ..connection import CONNECT_SECONDS, Connection, trusted_certificates
+from ..transport import is_this_machine
 from .addresses import shown_address
 from .content import Content
 from .hosts import HostRules, host_and_port, literal_address
@@ -172,7 +173,8 @@ class WebImages:
         raise AssertionError  # the last try returns or raises
 
     def _client(self, url: httpx.URL) -> httpx.Client:
-        if not {url.scheme, "all"} & self._proxies.keys() or proxy_bypass(url.host):
+        here = self._is_own(url) and is_this_machine(str(url))
+        if here or not {url.scheme, "all"} & self._proxies.keys() or proxy_bypass(url.host):
             return self._direct
         # The proxy makes the connection, and resolves names itself.
         address = literal_address(url.host)

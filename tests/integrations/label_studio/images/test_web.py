@@ -6,12 +6,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from sparsedet.errors import ToolError
+from sparsedet.integrations.label_studio.connection import Connection
 from sparsedet.integrations.label_studio.images.hosts import HostRules
-from tests.hostile.odd_server import Answer, OddServer, picture
+from sparsedet.integrations.label_studio.project_pull import pull_project
+from sparsedet.integrations.label_studio.serve.server import _wait_until_up
+from tests.hostile.odd_server import Answer, OddServer, json_answer, picture
 
 from .conftest import KEY, Pull, asked, with_image
 
@@ -139,6 +143,18 @@ def test_a_proxy_makes_the_connections(
     with_image(server, "http://192.168.0.1/images/b.png")
     assert pull().unread == {"1"}
     assert asked(elsewhere) == []
+
+
+def test_a_server_on_this_machine_is_not_asked_through_a_proxy(
+    server: OddServer, elsewhere: OddServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("http_proxy", elsewhere.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    connection = Connection(server.url, KEY)
+    assert len(pull_project(connection, "1", tmp_path / "images").images) == 2
+    server.answers["/health"] = json_answer({"status": "UP"})
+    _wait_until_up(server.url, "the secret", threading.Event())
+    assert elsewhere.seen == []
 
 
 def test_another_host_that_is_gone_costs_its_image(server: OddServer, pull: Pull) -> None:

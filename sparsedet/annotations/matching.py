@@ -31,11 +31,18 @@ def _intersections(boxes: ArrayLike, others: ArrayLike) -> tuple[Floats, Floats,
     """Return the areas of all intersections, (N, M), of `boxes`, (N,), and of `others`, (M,)."""
     first = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     second = np.asarray(others, dtype=np.float64).reshape(-1, 4)
-    sides = np.minimum(first[:, None, 2:], second[None, :, 2:]) - np.maximum(
-        first[:, None, :2], second[None, :, :2]
-    )
+    shared = _shared_sides(first, second, 0)
+    shared *= _shared_sides(first, second, 1)
     areas = [(group[:, 2:] - group[:, :2]).prod(axis=1) for group in (first, second)]
-    return np.clip(sides, 0, None).prod(axis=-1), areas[0], areas[1]
+    return shared, areas[0], areas[1]
+
+
+def _shared_sides(first: Floats, second: Floats, axis: int) -> Floats:
+    """Return the width (axis 0) or height (axis 1) of all intersections, (N, M); 0 or more."""
+    # In place: crowded images have millions of pairs.
+    sides: Floats = np.minimum(first[:, None, 2 + axis], second[None, :, 2 + axis])
+    sides -= np.maximum(first[:, None, axis], second[None, :, axis])
+    return np.clip(sides, 0, None, out=sides)
 
 
 def match(overlap: Floats, threshold: float) -> NDArray[np.int64]:

@@ -206,6 +206,8 @@ def _covered(
     candidates: Candidates, rows: NDArray[np.int64], boxes: Sequence[Box]
 ) -> NDArray[np.bool_]:
     """Return which of an image's candidates overlap any of the boxes."""
+    if not boxes:
+        return np.zeros(len(rows), dtype=bool)
     overlap = iou_matrix(candidates.boxes[rows], [box.xyxy for box in boxes])
     return np.asarray((overlap >= SAME_OBJECT_IOU).any(axis=1))
 

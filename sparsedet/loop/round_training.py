@@ -143,7 +143,8 @@ class RoundTraining:
         undecided = (
             Box(0, box.image_id, box.category_id, box.xyxy) for box in as_mined(unsure, known)
         )
-        return (*doubtful(found, mined_on(before, known), known), *undecided)
+        mined = mined_on(before, known, self.settings)
+        return (*doubtful(found, mined, known), *undecided)
 
     def _say_changed_settings(self, folder: RoundFolder, keys: Sequence[str]) -> None:
         training, info = self.settings.training, folder.run.info()

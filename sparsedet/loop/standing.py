@@ -4,11 +4,11 @@ Sends no request to the annotation tool: works on the annotations of the newest 
 ledger's reviews.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import count
 
-from sparsedet.annotations import Box, Dataset, read_coco
+from sparsedet.annotations import Box, Category, Dataset, read_coco
 from sparsedet.annotations.mined_boxes import region_id
 from sparsedet.atomic_io import write_json
 from sparsedet.completeness.assessment import Assessment, assess
@@ -98,7 +98,7 @@ def assess_round(
         settings: the workspace's settings.
         ledger: the ledger with the reviews.
     """
-    content, before = read_candidates(folder.candidates), mined_on(folder, now)
+    content, before = read_candidates(folder.candidates), mined_on(folder, now, settings)
     present = with_ids_of(before, now)
     ids = {image.tool_id: image.id for image in before.images}
     audit = {
@@ -119,13 +119,33 @@ def assess_round(
     )
 
 
-def mined_on(folder: RoundFolder, now: Dataset) -> Dataset:
+def mined_on(folder: RoundFolder, now: Dataset, settings: Settings) -> Dataset:
     """Return the annotations that a round mined on.
 
-    Images imported again since have the tool ids of `now`, as in the ledger.
+    Images imported again since have the tool ids of `now`, and renamed labels their new names, as
+    in the ledger.
     """
     images = Workspace(folder.root.parent.parent).images
-    return with_present_ids(read_coco(folder.annotations), now, images)
+    before = with_present_ids(read_coco(folder.annotations), now, images)
+    return replace(before, categories=_renamed(before.categories, settings.labels.rename))
+
+
+def _renamed(categories: Sequence[Category], names: Mapping[str, str]) -> tuple[Category, ...]:
+    """Return categories with their new names; of several that became one, the first has its name.
+
+    Args:
+        categories: of a round.
+        names: see `LabelSettings`.
+    """
+    taken = {category.name for category in categories if not names.get(category.name)}
+    found = []
+    for category in categories:
+        name = names.get(category.name)
+        if name and name not in taken:
+            taken.add(name)
+            category = replace(category, name=name)
+        found.append(category)
+    return tuple(found)
 
 
 def _boxes_only(round: int, ids: Mapping[str | None, int], ledger: Ledger) -> BoxesOnly:

@@ -5,19 +5,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from sparsedet.annotations import Box, Category, Dataset, Image
+from sparsedet.annotations import Box, Category, Dataset, Image, write_coco
 from sparsedet.completeness.assessment import Assessment, assess
-from sparsedet.completeness.candidate_file import CandidateFile
+from sparsedet.completeness.candidate_file import CandidateFile, write_candidates
 from sparsedet.completeness.costs import ReviewCosts
 from sparsedet.completeness.selection import Selection
 from sparsedet.completeness.unmarked import BoxesOnly
 from sparsedet.ledger import Ledger, QueueEntry
 from sparsedet.loop.reviews import collect_reviews
-from sparsedet.loop.standing import _boxes_only, doubtful, with_ids_of
+from sparsedet.loop.settings import LabelSettings, Settings
+from sparsedet.loop.standing import _boxes_only, assess_round, doubtful, with_ids_of
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.data.pseudo_labels import read_ignored, write_ignored
-from tests.completeness.scenes import scene
+from tests.completeness.scenes import candidates, scene
 from tests.loop.small_project import SmallProject
 
 
@@ -122,3 +124,29 @@ def test_which_images_were_judged_and_when(tmp_path: Path) -> None:
             asked=frozenset({a, b}), judged=frozenset({a})
         )
         assert _boxes_only(2, ids, ledger) == BoxesOnly(asked=frozenset({b}), before=frozenset({a}))
+
+
+@pytest.mark.parametrize(
+    ("names", "now", "counted"),
+    [
+        ({"cat": "Cat"}, ("Cat", "dog"), {"Cat": 3, "dog": 0}),
+        ({"cat": "dog", "dog": "cat"}, ("dog", "cat"), {"dog": 3, "cat": 0}),
+        ({"cat": "pet", "dog": "pet"}, ("pet",), {"pet": 3, "dog": 0}),
+        ({"cat": "dog"}, ("dog",), {"cat": 0, "dog": 3}),
+        ({"dog": ""}, ("cat",), {"cat": 3, "dog": 0}),
+    ],
+)
+def test_boxes_of_renamed_classes_are_counted(
+    tmp_path: Path, names: dict[str, str], now: tuple[str, ...], counted: dict[str, int]
+) -> None:
+    project = SmallProject(tmp_path)
+    first = project.workspace.round(1)
+    write_coco(project.dataset, first.annotations)
+    write_candidates(CandidateFile("run", candidates([]), hidden=0), first.candidates)
+    categories = tuple(Category(number, name) for number, name in enumerate(now, start=1))
+    renamed = replace(project.dataset, categories=categories)
+    settings = Settings(source=project.source, labels=LabelSettings(rename=names))
+    with closing(Ledger(project.workspace.ledger)) as ledger:
+        found = assess_round(first, renamed, settings, ledger).completeness
+    assert found.boxes == 3
+    assert {name: one.boxes for name, one in found.by_class.items()} == counted

@@ -7,12 +7,13 @@ group `sparsedet.formats`; the core never imports one.
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.faults import Faults
-from sparsedet.annotations.foreign import foreign_format
+from sparsedet.annotations.foreign import foreign_format, foreign_inside
 from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError
 from sparsedet.push_modes import Progress, no_progress
@@ -36,6 +37,8 @@ _SMALL = 8
 """Pixels per side; of smaller images, a box may well be within the first pixel."""
 _DEEPEST, _MOST_FOLDERS = 3, 20
 """Levels of folders, and folders per level, that are searched for a dataset to point to."""
+_MOST_FILES = 5_000
+"""Maximum number of files that are searched for an image."""
 
 
 class Loaded(NamedTuple):
@@ -190,13 +193,21 @@ def detect_format(path: Path) -> str:
         raise AnnotationError(f"{path}: {foreign}")
     if (inner := _inside(path, formats)) is not None:
         raise AnnotationError(f"{path}: no annotations here, but in {inner}; pass that folder")
-    if path.is_dir() and any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir()):
+    if path.is_dir() and (foreign := foreign_inside(path)) is not None:
+        raise AnnotationError(f"{path}: {foreign}")
+    if path.is_dir() and _has_images(path):
         raise AnnotationError(
             f"{path}: images without annotations; pass the file or folder with the annotations, "
             "such as one with annotations.json and images/"
         )
     expected = "; ".join(f"{name}: {candidate.layout}" for name, candidate in formats.items())
     raise AnnotationError(f"{path}: not a format that sparsedet reads ({expected})")
+
+
+def _has_images(folder: Path) -> bool:
+    """Whether there are images in a folder, or in one of its folders."""
+    files = (file for pattern in ("*", "*/*", "*/*/*") for file in folder.glob(pattern))
+    return any(file.suffix.lower() in IMAGE_SUFFIXES for file in islice(files, _MOST_FILES))
 
 
 def _inside(folder: Path, formats: Mapping[str, DatasetFormat]) -> Path | None:

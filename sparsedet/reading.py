@@ -116,9 +116,12 @@ def read_json(path: Path) -> Any:
     except RecursionError:
         raise SparseDetError(f"{path}: nested too deeply for a file of annotations") from None
     except json.JSONDecodeError as error:
+        # Valid JSON up to here: a value per line, or a file that was written twice.
+        is_more = error.msg == "Extra data"
+        advice = "sparsedet reads no JSON Lines" if is_more else "is the file complete?"
         raise SparseDetError(
             f"{path}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg}); "
-            "is the file complete?"
+            f"{advice}"
         ) from error
     except ValueError as error:
         raise SparseDetError(f"{path}: holds a number of thousands of digits") from error

@@ -96,6 +96,19 @@ def test_fields_are_checked(text: str, said: str, tmp_path: Path) -> None:
     assert read_object(path, _Fields) == {"boxes": 1, "more": 2}
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [('{"a": [1, 2', "is the file complete?"), ('{"a": 1}\n{"a": 2}\n', "reads no JSON Lines")],
+)
+def test_json_that_is_cut_off_or_a_value_per_line(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(SparseDetError) as error:
+        read_json(path)
+    assert str(error.value).startswith(f"{path}: not valid JSON at line ")
+    assert str(error.value).endswith(said)
+
+
 def test_lists_are_checked(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"images": [1]}')

@@ -7,6 +7,7 @@ from pathlib import Path
 from sparsedet.annotations import Dataset, read_coco, write_coco
 from sparsedet.annotations.coco import from_coco, read_content
 from sparsedet.annotations.faults import Faults, strictly
+from sparsedet.annotations.foreign import foreign_format
 from sparsedet.annotations.images import upright_size
 from sparsedet.annotations.repair import SizeOf
 from sparsedet.atomic_io import without_collector
@@ -134,6 +135,8 @@ def _read(file: Path, images: Path | None, faults: Faults | None, progress: Prog
         content = read_content(file)
         folder = images or find_images(file, plain_names(content))
         lists_images = isinstance(content, dict) and isinstance(content.get("images"), list)
+        if not lists_images and (foreign := foreign_format(file)) is not None:
+            raise AnnotationError(f"{file}: {foreign}")
         if lists_images and folder is not None and faults.files:
             content = with_names_of(folder, content, faults)
             content = checked_files(folder, content, faults, progress)

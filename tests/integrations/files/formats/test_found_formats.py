@@ -199,22 +199,6 @@ def test_a_size_in_an_xml_file(
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "name"),
-    [
-        ("notes/x.xml", "<notes><version>1.1</version>", None),
-        ("a.csv", "ImageID,Source,LabelName,Confidence\n", "Open Images' labels of whole images"),
-    ],
-)
-def test_other_formats_are_named(file: str, text: str, name: str | None, tmp_path: Path) -> None:
-    write(tmp_path, file, text)
-    with pytest.raises(AnnotationError) as error:
-        detect_format(tmp_path)
-    assert (f"looks like {name}" if name else "not a format that sparsedet reads") in str(
-        error.value
-    )
-
-
-@pytest.mark.parametrize(
     ("files", "says"),
     [
         ({"in/it/Annotations/a.xml": XML, "in/it/JPEGImages/a.txt": ""}, "but in .*in/it; pass"),

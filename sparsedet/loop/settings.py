@@ -78,6 +78,8 @@ class LabelSettings(_Section):
 class CostSettings(_Section):
     """Review times in seconds; see `ReviewCosts`."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     image: float = Field(default=2.0, ge=0)
     box: float = Field(default=0.7, ge=0)
     correction: float = Field(default=2.5, gt=0)

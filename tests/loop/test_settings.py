@@ -83,7 +83,7 @@ def test_keys_become_words_of_the_command_line() -> None:
         ("@\n[minning]", "unknown setting minning; did you mean mining?"),
         ("@\n[rounds]\nstop_att = 1", "unknown setting rounds.stop_att; did you mean stop_at?"),
         ("@\n[review.costs]\nboxs = 1", "unknown setting review.costs.boxs; did you mean box?"),
-        ("@\n[review.costs]\nimage = inf", "review.costs.image = inf: input should be a finite"),
+        ("@\n[review.costs]\nimage = inf", "review.costs.image is inf, expected a number"),
         (
             "@\n[review]\nmode = 'drafts'",
             "review.mode = 'drafts': input should be 'review-project', 'draft', 'sheets' or 'auto'",

@@ -104,7 +104,10 @@ def put_prelabels(
         made, unread = work.run(standing, todo, boxes, progress)
         if (made or kept) and not instead:
             show_version(connection, number, version)
-        # Only now, since the old ones are shown until the new ones exist.
+        # Only now, since the old ones are shown until the new ones exist. That may take hours:
+        # people have begun tasks since, and can't submit them without their predictions.
+        if outdated:
+            _, outdated = _outdated(_read(connection, number), version)
         delete_predictions(connection, outdated, progress)
     return PrelabelReport(
         url=f"{connection.url}/projects/{number}",

@@ -35,13 +35,14 @@ from ..review_project.review_setup import (
 )
 from ..review_project.review_undo import undo_review
 from ..views import find_view
-from .draft_plan import DraftPlan, DraftRules, PulledImage, plan_drafts, plan_predictions
+from .draft_plan import CHANGED, DraftPlan, DraftRules, PulledImage, plan_drafts, plan_predictions
 from .draft_push import (
     VIEW_TITLE,
     apply_replacements,
     delete_drafts,
     other_model,
     show_drafts,
+    still_idle,
     write_drafts,
 )
 from .draft_reviews import read_draft_reviews
@@ -127,10 +128,14 @@ class DraftMode:
             plan.unannotated, state.tasks, state.stored, rules, None if shown else version
         )
         deleted = len(plan.delete)
-        late: Mapping[str, str] = {}
+        late: dict[str, str] = {}
         if not dry_run:
             deleted = delete_drafts(connection, plan.delete, progress)
             late = write_drafts(connection, plan.write, progress)
+            if any(change.outdated for change in predictions.values()):
+                idle = still_idle(connection, number, predictions)
+                late |= dict.fromkeys(predictions.keys() - idle.keys(), CHANGED)
+                predictions = idle
             apply_replacements(connection, number, list(predictions.values()), progress)
             is_shown = shown is None and any(
                 change.left == version for change in predictions.values()
@@ -141,7 +146,7 @@ class DraftMode:
         changed |= {
             image.source_task
             for image in plan.unannotated
-            if predictions[image.source_task].new is not None
+            if image.source_task not in late and predictions[image.source_task].new is not None
         }
         return self._report(
             project,
@@ -244,7 +249,7 @@ class DraftMode:
         deleted: int,
     ) -> PushReport:
         up = {task: boxes for task, boxes in plan.up.items() if task not in late}
-        up |= {image.source_task: len(image.mined) for image in plan.unannotated}
+        up |= {i.source_task: len(i.mined) for i in plan.unannotated if i.source_task not in late}
         skipped = {**plan.skipped, **late}
         url = f"{self._connection.url}/projects/{project}/data"
         view = find_view(self._connection, project_number(project), VIEW_TITLE) if up else None

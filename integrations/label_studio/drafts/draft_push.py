@@ -19,7 +19,14 @@ from ..project_records import read_project
 from ..request_errors import RequestRefusedError
 from ..views import HIDDEN_COLUMNS, find_or_add_view, show_version
 from .draft_plan import CHANGED, OWN_DRAFT, WantedDraft
-from .draft_tasks import Draft, draft_seconds, is_signed, owner_of, results_of
+from .draft_tasks import (
+    Draft,
+    draft_seconds,
+    is_signed,
+    owner_of,
+    read_draft_tasks,
+    results_of,
+)
 
 VIEW_TITLE = "Mined boxes"
 _COLUMNS = [column for column in HIDDEN_COLUMNS if column != "tasks:draft_exists"]
@@ -139,6 +146,21 @@ def _delete_draft(connection: Connection, task: int, draft: int) -> bool:
         return False
     connection.delete(f"api/drafts/{draft}/", f"withdrawing a draft on task {task}")
     return True
+
+
+def still_idle(
+    connection: Connection, project: int, changes: Mapping[str, Replacement]
+) -> dict[str, Replacement]:
+    """Return the changes without those of tasks that somebody has begun since they were read.
+
+    The server refuses an annotation whose prediction is gone.
+    """
+    tasks = read_draft_tasks(connection, project)
+    return {
+        id: change
+        for id, change in changes.items()
+        if id in tasks and not tasks[id].submitted and not tasks[id].level_drafts
+    }
 
 
 def apply_replacements(

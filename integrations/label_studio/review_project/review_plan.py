@@ -25,6 +25,8 @@ class ReviewPlan:
     new: list[NewPrediction] = field(default_factory=list)
     outdated: list[StoredPrediction] = field(default_factory=list)
     """Predictions to delete after the new ones are created."""
+    task_of: dict[int, int] = field(default_factory=dict)
+    """Outdated prediction -> its task."""
     empty: list[int] = field(default_factory=list)
     """Tasks to delete: untouched, with nothing left to review."""
     images: int = 0
@@ -40,6 +42,12 @@ class ReviewPlan:
     versions: set[str] = field(default_factory=set)
     """Model versions that have predictions afterwards."""
 
+    def outdate(self, task: ReviewTask, predictions: Iterable[StoredPrediction]) -> None:
+        """Delete predictions of a task."""
+        for prediction in predictions:
+            self.outdated.append(prediction)
+            self.task_of[prediction.id] = task.id
+
     def replace(self, task: ReviewTask, result: Sequence[Mapping[str, Any]], version: str) -> bool:
         """Leave an open task of ours with one prediction of `result`, or none if it is empty.
 
@@ -53,7 +61,7 @@ class ReviewPlan:
             self.versions.add(version)
         elif not task.annotations:
             self.empty.append(task.id)
-        self.outdated += change.outdated
+        self.outdate(task, change.outdated)
         return change.new is not None
 
     def show_plain(self, task: ReviewTask, image: ImagePredictions, version: str) -> bool:
@@ -65,7 +73,7 @@ class ReviewPlan:
             Whether anything changes.
         """
         change = replace_predictions(task.id, task.own_predictions, image.human, version)
-        self.outdated += change.outdated
+        self.outdate(task, change.outdated)
         if change.new is not None:
             self.new.append(change.new)
         if image.human:
@@ -89,7 +97,7 @@ class ReviewPlan:
 
     def take_down(self, task: ReviewTask) -> None:
         """Delete our predictions on an open task, and the task unless somebody skipped it."""
-        self.outdated += task.own_predictions
+        self.outdate(task, task.own_predictions)
         if not task.annotations:
             self.empty.append(task.id)
 
@@ -185,7 +193,7 @@ def plan_undo(tasks: Iterable[ReviewTask], region_ids: Collection[str] | None) -
             plan.take_down(task)
             continue
         stay = [p for p in predictions if not p.mined_ids & taken]
-        plan.outdated += [p for p in predictions if p not in stay]
+        plan.outdate(task, (p for p in predictions if p not in stay))
         plan.versions |= {p.model_version for p in stay}
         for prediction in predictions:
             left = [] if prediction in stay else without(prediction.result, taken)

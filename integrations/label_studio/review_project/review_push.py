@@ -14,7 +14,7 @@ from ..images.addresses import shows_another
 from ..label_config import LabelConfig
 from ..offers import GONE, ImagePredictions
 from ..predictions import CHUNK, delete_predictions, import_predictions
-from ..projects import task_data
+from ..projects import export_touched, task_data
 from ..task_images import image_key, images_of
 from ..views import hide_versions, show_version
 from .review_plan import ReviewPlan, plan_push, vanishing_versions
@@ -28,6 +28,8 @@ from .review_tasks import (
     read_review_tasks,
 )
 
+_AT_A_TIME = 1000
+"""Predictions to delete, which takes about ten seconds, before looking again who is at work."""
 _UNTOUCHED = {
     "conjunction": "and",
     "items": [
@@ -160,12 +162,36 @@ def apply_plan(connection: Connection, review: int, plan: ReviewPlan, progress: 
         what = f"noting the model version on review task {task.id}"
         data = {**task.data, VERSION_KEY: version}
         change_data(connection, task.id, data, what)
-    delete_predictions(connection, plan.outdated, progress)
+    _delete_outdated(connection, review, plan, progress)
     if plan.empty:
         # Check again: without its prediction, a review of a task can't be submitted.
         tasks = {task.id: task for task in read_review_tasks(connection, review)}
         empty = [id for id in plan.empty if id in tasks and tasks[id].is_untouched]
         _delete_tasks(connection, review, empty, progress)
+
+
+def _delete_outdated(
+    connection: Connection, review: int, plan: ReviewPlan, progress: Progress
+) -> None:
+    """Delete outdated predictions, except on tasks that somebody has begun or reviewed meanwhile.
+
+    The server refuses a review whose prediction is gone, and a submitted one would lose what its
+    reviewer saw and rejected. The next push deletes them.
+    """
+    for start in range(0, len(plan.outdated), _AT_A_TIME):
+        some = plan.outdated[start : start + _AT_A_TIME]
+        touched = export_touched(connection, review)
+        busy = {
+            id
+            for id, task in touched.items()
+            if task.get("drafts") or any(not a.get("was_cancelled") for a in task["annotations"])
+        }
+        idle = [p for p in some if plan.task_of[p.id] not in busy]
+
+        def shown(what: str, done: int, total: int, start: int = start) -> None:
+            progress(what, start + done, len(plan.outdated))
+
+        delete_predictions(connection, idle, shown)
 
 
 def _update_facts(

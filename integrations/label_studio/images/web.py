@@ -24,6 +24,10 @@ READ_SECONDS = 60.0
 _MOST_REDIRECTS = 10
 _RETRY_AFTER = (0.2, 0.4)
 """Seconds before a request that failed for a temporary reason is retried."""
+_LONGEST_PAUSE = 60.0
+"""Seconds to wait at most if a server asks for a pause (`Retry-After`)."""
+_STEP = 0.2
+"""Seconds between two looks at whether to stop."""
 _NOWHERE = "the server redirects to an invalid address"
 _BUSY = {429, 502, 503, 504}
 _LENGTH = re.compile(r"[0-9]{1,18}")
@@ -153,7 +157,7 @@ class WebImages:
         return request
 
     def _send(self, request: httpx.Request, stack: ExitStack) -> httpx.Response:
-        """Send a request, with one retry after a temporary failure."""
+        """Send a request, again after temporary failures, when a busy server asks for it."""
         client = self._client(request.url)
         for pause in (*_RETRY_AFTER, None):
             try:
@@ -168,9 +172,16 @@ class WebImages:
                 stack.callback(response.close)
                 if pause is None or response.status_code not in _BUSY:
                     return response
+                pause = max(pause, _asked_pause(response))
                 response.close()
-            time.sleep(pause)
+            self._wait(pause)
         raise AssertionError  # the last try returns or raises
+
+    def _wait(self, seconds: float) -> None:
+        """Wait before a retry, but not longer than the download may take."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self._deadline.is_over:
+            time.sleep(min(left, _STEP))
 
     def _client(self, url: httpx.URL) -> httpx.Client:
         here = self._is_own(url) and is_this_machine(str(url))
@@ -237,6 +248,12 @@ class WebImages:
 
     def _is_own(self, url: httpx.URL) -> bool:
         return (url.scheme, url.host, url.port) == self._own
+
+
+def _asked_pause(response: httpx.Response) -> float:
+    """Return the seconds after which a busy server wants to be asked again."""
+    asked = response.headers.get("retry-after", "")
+    return min(float(asked), _LONGEST_PAUSE) if _LENGTH.fullmatch(asked) else 0.0
 
 
 def _line(error: Exception) -> str:

@@ -145,6 +145,28 @@ def test_a_proxy_makes_the_connections(
     assert asked(elsewhere) == []
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_server_is_asked_again_when_it_wants(
+    server: OddServer, pull: Pull, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    usual, refused = server.answer, [Answer(b"", status, headers={"Retry-After": "1"})]
+
+    def answer(method: str, path: str) -> Answer:
+        return refused.pop() if path == "/images/1.png" and refused else usual(method, path)
+
+    monkeypatch.setattr(server, "answer", answer)
+    begun = time.monotonic()
+    assert len(pull().images) == 2
+    assert time.monotonic() - begun >= 1
+
+
+def test_a_pause_does_not_outlast_a_download(server: OddServer, pull: Pull) -> None:
+    server.answers["/images/1.png"] = Answer(b"", 429, headers={"Retry-After": "50"})
+    begun = time.monotonic()
+    assert pull(max_seconds=0.3).unread == {"1"}
+    assert time.monotonic() - begun < 5
+
+
 def test_a_server_on_this_machine_is_not_asked_through_a_proxy(
     server: OddServer, elsewhere: OddServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -28,7 +28,10 @@ IMAGE_SETS = "ImageSets/Main"
 _ANNOTATION_FOLDERS = ("annotations", "annotation", "annots", "annot", "xmls", "xml", "labels")
 """In lower case."""
 _IMAGE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img", "pngimages", "photos", "pictures")
-"""In lower case; the second is Label Studio's."""
+_IMAGE_FOLDERS += ("data",)
+"""In lower case; the second is Label Studio's, the last FiftyOne's."""
+_MASKS = ("segmentation", "mask", "label")
+"""What folders of masks begin with, in lower case."""
 _HEADER = 4096
 """Leading bytes in which an xml file must show that it is an annotation."""
 _ROOT = re.compile(rb"<annotation(?!s[\s>])")
@@ -256,7 +259,7 @@ def find_voc(root: Path, images: Path | None = None) -> VocFolder | None:
     found = images or next(_named(inner, _IMAGE_FOLDERS), None)
     for folder in _named(inner, _ANNOTATION_FOLDERS):
         if _holds_xml(folder):
-            return VocFolder(root, folder, found)
+            return VocFolder(root, folder, found or _other_images(root, inner, folder))
     if _holds_xml(root, deep=False):
         return VocFolder(root, root, images or (found if not _holds_images(root) else root))
     holding = [folder for folder in inner if _holds_xml(folder, deep=False)]
@@ -266,6 +269,20 @@ def find_voc(root: Path, images: Path | None = None) -> VocFolder | None:
     if len(holding) == 1 and found is not None and not _holds_images(holding[0]):
         return VocFolder(root, holding[0], found)
     return VocFolder(root, root, images or root)
+
+
+def _other_images(root: Path, inner: Sequence[Path], annotations: Path) -> Path | None:
+    """Return the image folder if it has no usual name: the only one, `root`, or `annotations`."""
+    others = [
+        folder
+        for folder in inner
+        if folder != annotations
+        and not folder.name.lower().startswith(_MASKS)
+        and _holds_images(folder)
+    ]
+    if len(others) == 1:
+        return others[0]
+    return next((folder for folder in (root, annotations) if _holds_images(folder)), None)
 
 
 def _inner_folders(root: Path) -> list[Path]:

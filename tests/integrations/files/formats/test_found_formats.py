@@ -14,6 +14,8 @@ from sparsedet.loop.data_sources import format_of
 from tests.integrations.files.formats.datasets import objects, write, write_image
 from tests.integrations.files.formats.found_files import LINE, OBJECT, XML, all_there, yolo
 
+SIZE = "<size><width>120</width><height>80</height></size>"
+
 
 def _coco(*names: str, **entry: Any) -> str:
     images = [
@@ -142,6 +144,10 @@ def test_a_folder_of_coco_files_is_one_dataset_with_splits(
         ("train/a.xml", "train/a.jpg"),
         ("a.xml", "a.jpg"),
         ("a.xml", "images/a.jpg"),
+        ("labels/a.xml", "data/a.jpg"),
+        ("Annotations/a.xml", "pets 2024/a.jpg"),
+        ("Annotations/a.xml", "a.jpg"),
+        ("Annotations/a.xml", "Annotations/a.jpg"),
     ],
 )
 def test_voc_folders_under_every_name(xml: str, image: str, tmp_path: Path) -> None:
@@ -150,6 +156,12 @@ def test_voc_folders_under_every_name(xml: str, image: str, tmp_path: Path) -> N
     assert detect_format(tmp_path) == "voc"
     dataset = all_there(read_dataset(tmp_path))
     assert list(objects(dataset).values()) == [[OBJECT]]
+
+
+def test_masks_are_not_images_of_voc(tmp_path: Path) -> None:
+    write(tmp_path, "Annotations/a.xml", XML.replace("<object>", f"{SIZE}<object>"))
+    write_image(tmp_path / "SegmentationClass/a.png")
+    assert read_dataset(tmp_path).images is None
 
 
 def test_splits_of_voc(tmp_path: Path) -> None:

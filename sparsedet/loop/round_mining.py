@@ -7,12 +7,14 @@ from sparsedet.annotations.mined_boxes import write_mined
 from sparsedet.annotations.suspicions import write_suspicions
 from sparsedet.completeness.assessment import Assessment
 from sparsedet.completeness.candidate_file import CandidateFile, write_candidates
+from sparsedet.completeness.growth import with_growth
+from sparsedet.completeness.object_count import Count
 from sparsedet.completeness.proposals import Proposals, mine_proposals, proposals_meta
 from sparsedet.config.training_config import read_config
 from sparsedet.ledger import Ledger, as_mined
 from sparsedet.loop.reviews import Say
 from sparsedet.loop.settings import Settings
-from sparsedet.loop.standing import assess_round, selection_of
+from sparsedet.loop.standing import assess_round, mined_on, selection_of
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.mining.mine import without_pending
 from sparsedet.push_modes import Progress
@@ -41,6 +43,7 @@ def mine_round(
     progress("mining", 0, len(dataset.images))
     with closing(Ledger(workspace.ledger)) as ledger:
         previous = _previous(workspace, folder, dataset, settings, ledger)
+        missing = _missing(previous, workspace, folder, dataset, settings)
         selection = selection_of(settings, ledger)
         # Objects that were decided, or left undecided, and still have no annotation.
         decided = (box for box in ledger.boxes() if box.is_reviewed or box.is_decided)
@@ -54,7 +57,7 @@ def mine_round(
         device=device,
         selection=selection,
         earlier=previous.earlier if previous else None,
-        missing=previous.missing if previous else None,
+        missing=missing,
         on_image=lambda done, total: progress("mining", done, total),
     )
     write_candidates(
@@ -65,7 +68,7 @@ def mine_round(
             earlier=previous.earlier if previous else None,
             ratio=previous.carried_ratio if previous else None,
             audited=previous.audited if previous else 0,
-            missing=previous.missing if previous else None,
+            missing=missing,
             marking=previous.marking if previous else 0.0,
             looks=found.looks,
         ),
@@ -92,3 +95,17 @@ def _previous(
 ) -> Assessment | None:
     before = workspace.round(folder.number - 1)
     return assess_round(before, dataset, settings, ledger) if before.candidates.exists() else None
+
+
+def _missing(
+    previous: Assessment | None,
+    workspace: Workspace,
+    folder: RoundFolder,
+    dataset: Dataset,
+    settings: Settings,
+) -> Count | None:
+    """Return how many objects the previous round lets expect among this one's candidates."""
+    if previous is None:
+        return None
+    before = mined_on(workspace.round(folder.number - 1), dataset, settings)
+    return with_growth(previous.missing, before, dataset)

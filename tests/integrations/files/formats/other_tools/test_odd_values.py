@@ -26,6 +26,7 @@ RESULT = {
     "original_height": 80,
     "value": {"x": 1, "y": 2, "width": 3, "height": 4, "rotation": 5, "rectanglelabels": ["dog"]},
 }
+RECT = {"name": "rect", "x": 1, "y": 2, "width": 3, "height": 4}
 POLYGON = {"label": "dog", "points": [[1, 2], [9, 2], [9, 8]], "shape_type": "polygon"}
 FILES: dict[str, Any] = {
     "labelme": {
@@ -43,6 +44,22 @@ FILES: dict[str, Any] = {
             ],
         }
     ],
+    "via": {
+        "a.jpg12": {
+            "filename": "a.jpg",
+            "regions": [
+                {"shape_attributes": RECT, "region_attributes": {"class": "dog"}},
+                {
+                    "shape_attributes": {
+                        "name": "polygon",
+                        "all_points_x": [1, 9, 9],
+                        "all_points_y": [2, 2, 8],
+                    },
+                    "region_attributes": {"class": {"dog": True}},
+                },
+            ],
+        }
+    },
     "label-studio": [
         {
             "id": 1,
@@ -111,6 +128,8 @@ def test_odd_values_in_xml_and_text(tmp_path: Path) -> None:
     line = ["1", "2", "9", "2", "9", "8", "1", "8", "dog", "0"]
     header = "ImageID,LabelName,XMin,XMax,YMin,YMax"
     row = ["a", "dog", "0.1", "0.5", "0.1", "0.5"]
+    columns = "filename,class,xmin,xmax,ymin,ymax"
+    table = ["a.jpg", "dog", "10", "50", "10", "50"]
     for text in numbers.sample(TEXTS, 3):
         for place in range(len(line)):
             words = " ".join([*line[:place], text, *line[place + 1 :]])
@@ -122,3 +141,7 @@ def test_odd_values_in_xml_and_text(tmp_path: Path) -> None:
             write(tmp_path, "oi/boxes.csv", f"{header}\n{','.join(row)}\n{cells}\n")
             write_image(tmp_path / "oi/a.jpg")
             _read(tmp_path / "oi", "open-images")
+            cells = ",".join([*table[:place], text, *table[place + 1 :]])
+            write(tmp_path, "csv/boxes.csv", f"{columns}\n{','.join(table)}\n{cells}\n")
+            write_image(tmp_path / "csv/a.jpg")
+            _read(tmp_path / "csv", "csv")

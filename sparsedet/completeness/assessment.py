@@ -155,8 +155,7 @@ def assess(
         (left.of(open_images & judged), leftover),
     )
     if content.missing is not None:
-        got = sum(now.counts().values()) - sum(before.counts().values())
-        missing = missing.with_earlier(content.missing, max(got, 0))
+        missing = missing.with_earlier(content.missing, evidence.added)
     audited = content.audited + sum(found.audit for found in evidence.found)
     completeness = estimate(now, missing, open_candidates, fitted, audited=audited)
     return Assessment(

@@ -44,6 +44,8 @@ class Evidence:
     drawn: Mapping[int, int]
     """Image id -> number of boxes not covered by a candidate, on incomplete images; excludes
     classes that are complete there."""
+    added: int
+    """Objects without a box that have got one, on all images of that time."""
 
 
 def read_evidence(
@@ -146,7 +148,8 @@ def read_evidence(
         on_object=verdicts[decided] != _NOTHING,
         not_right_alone=unsure[decided],
     )
-    return Evidence(judged, tuple(sorted(found, key=lambda f: f.image_id)), is_open, drawn)
+    added = sum(len(boxes) for id, boxes in new.items() if id in before.image_by_id)
+    return Evidence(judged, tuple(sorted(found, key=lambda f: f.image_id)), is_open, drawn, added)
 
 
 def _completed_classes(before: Dataset, now: Dataset, image_id: int) -> frozenset[int]:

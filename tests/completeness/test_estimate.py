@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sparsedet.annotations import Box, Category, Dataset
+from sparsedet.annotations import Box, Category, Dataset, Image
 from sparsedet.completeness.assessment import Assessment, assess
 from sparsedet.completeness.candidate_file import CandidateFile
 from sparsedet.completeness.costs import ReviewCosts
@@ -232,3 +232,28 @@ def test_of_a_class_that_became_complete_nothing_is_missing() -> None:
     assert missing(every, 2) == pytest.approx(before, rel=0.01)  # nothing was found of it
     assert missing(every, 1) < 0.01 * before
     assert missing(set(list(every)[:30]), 1) == pytest.approx(before / 2, rel=0.2)
+
+
+def test_only_boxes_on_objects_that_had_none_count_as_found() -> None:
+    found = scene(images=150, seed=3)
+    content = CandidateFile("run", found.candidates, found.hidden, missing=Count(400.0, 0.2))
+
+    def missing(now: Dataset) -> float:
+        selection = Selection(ReviewCosts())
+        assessment = assess(content, found.dataset, now, outcomes={}, audit=(), selection=selection)
+        return assessment.completeness.missing
+
+    reviewed = after_review(found, set(range(1, 31)))
+    least = missing(reviewed)
+    assert least < missing(found.dataset)
+    # Boxes on images that are new don't show what others lacked.
+    new = Image(1000, "new.png", 1000, 1000)
+    drawn = tuple(Box(10_000 + n, 1000, 1, (n, 0, n + 9, 9)) for n in range(300))
+    grown = replace(reviewed, images=(*reviewed.images, new), boxes=(*reviewed.boxes, *drawn))
+    assert missing(grown) == pytest.approx(least)
+    # Wrong boxes that a reviewer deletes don't make the others less.
+    wrong = tuple(Box(20_000 + n, 1 + n, 1, (500, 500, 550, 550)) for n in range(100))
+    before = replace(found.dataset, boxes=(*found.dataset.boxes, *wrong))
+    selection = Selection(ReviewCosts())
+    after = assess(content, before, reviewed, outcomes={}, audit=(), selection=selection)
+    assert after.completeness.missing == pytest.approx(least, rel=0.03)

@@ -25,8 +25,8 @@ _PRIOR_SPREAD = 0.5
 """Standard deviation of each cost around the configured one, as a fraction of it ..."""
 _TIME_SPREAD = 0.6
 """... and of a review's time around its expected time."""
-_SEEN_CORRECTED = 20
-"""Prior count: without reviews, every box that is not accepted is assumed to need a correction."""
+_SEEN = 20
+"""Prior number of deleted boxes, and of boxes decided on a crop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,45 +43,45 @@ class ReviewCosts:
     """Draw a box."""
     undecided: float = 0.05
     """Share of boxes that reviewers can't decide on a crop."""
-    corrected_share: float = 1.0
-    """Share of the boxes not accepted that need a correction: leaving one undecided takes no longer
-    than accepting it."""
+    deleted: float = 1.0
+    """Share of boxes on no missing object that are deleted. The others are left undecided, which
+    takes no longer than accepting them."""
 
-    def seconds(self, boxes: float, not_accepted: float, drawn: float) -> float:
-        """Return the time for one image.
-
-        Args:
-            boxes: number of mined boxes.
-            not_accepted: number of those that are corrected, deleted or left undecided.
-            drawn: number of boxes drawn.
-        """
-        corrections = self.corrected_share * not_accepted
+    def seconds(self, boxes: float, corrections: float, drawn: float) -> float:
+        """Return the time for one image with these numbers of mined, corrected and drawn boxes."""
         return self.image + self.box * boxes + self.correction * corrections + self.drawing * drawn
 
-    def seconds_on_sheets(self, boxes: float, not_accepted: float) -> float:
+    def seconds_on_sheets(self, boxes: float, corrections: float) -> float:
         """Return the time for this many mined boxes on contact sheets.
 
         A sheet is opened once; boxes left undecided are checked again on their image.
         """
         again = self.undecided * (self.image + self.box)
-        corrections = self.corrected_share * not_accepted
         return (self.image / CROPS + self.box + again) * boxes + self.correction * corrections
 
-    def saved(self, chances: Floats, object_chances: Floats) -> Floats:
-        """Return the expected time saved by showing each box, shape (N,).
+    def corrections(self, chances: Floats, object_chances: Floats) -> Floats:
+        """Return the chance that each box is corrected or deleted, shape (N,).
 
-        A box on an object saves drawing it, even if class or position need a correction; a wrong
-        box costs a correction; and every box costs a look. Boxes that are left undecided cost no
-        correction, but look like objects: of the unlikely ones, for which this matters, those not
-        accepted are wrong.
+        Objects of another class are always corrected.
 
         Args:
             chances: expected precision, shape (N,).
             object_chances: the chance of an object of any class, shape (N,).
         """
-        return np.asarray(
-            self.drawing * object_chances - self.box - self.correction * (1 - chances)
-        )
+        return np.asarray(object_chances - chances + self.deleted * (1 - object_chances))
+
+    def saved(self, chances: Floats, object_chances: Floats) -> Floats:
+        """Return the expected time saved by showing each box, shape (N,).
+
+        A box on an object saves drawing it, even if class or position need a correction; a wrong
+        box costs a correction; and every box costs a look.
+
+        Args:
+            chances: expected precision, shape (N,).
+            object_chances: the chance of an object of any class, shape (N,).
+        """
+        corrections = self.correction * self.corrections(chances, object_chances)
+        return np.asarray(self.drawing * object_chances - self.box - corrections)
 
 
 def estimated_costs(work: Sequence[ReviewWork], configured: ReviewCosts) -> ReviewCosts:
@@ -117,20 +117,19 @@ def estimated_costs(work: Sequence[ReviewWork], configured: ReviewCosts) -> Revi
 
 
 def with_undecided(
-    costs: ReviewCosts, *, corrected: int, undecided: int, reviewed: int
+    costs: ReviewCosts, *, deleted: int, undecided: int, reviewed: int
 ) -> ReviewCosts:
     """Return the costs, adjusted by the share of undecided boxes so far.
 
     Args:
         costs: review costs.
-        corrected: boxes deleted or corrected so far.
+        deleted: boxes deleted so far.
         undecided: boxes left undecided so far.
         reviewed: all boxes reviewed so far.
     """
-    share = (corrected + _SEEN_CORRECTED) / (corrected + undecided + _SEEN_CORRECTED)
-    before = _SEEN_CORRECTED * costs.undecided
+    before = _SEEN * costs.undecided
     return replace(
         costs,
-        corrected_share=share,
-        undecided=(before + undecided) / (_SEEN_CORRECTED + reviewed),
+        deleted=(deleted + _SEEN) / (deleted + undecided + _SEEN),
+        undecided=(before + undecided) / (_SEEN + reviewed),
     )

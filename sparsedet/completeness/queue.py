@@ -10,6 +10,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from sparsedet.annotations import Image
 from sparsedet.completeness.budget import Budget
 from sparsedet.completeness.costs import ReviewCosts
@@ -72,9 +74,10 @@ class Outlook:
             on_sheets: ... on contact sheets, if that takes less time.
         """
         count = len(self.shown)
-        wrong = count - sum(box.right for box in self.shown)
-        seconds = costs.seconds(count, wrong, 0.0 if judge_only else self.to_draw)
-        crops = costs.seconds_on_sheets(count, wrong)
+        right, on_object = np.array(self.shown, dtype=np.float64).reshape(-1, 2).T
+        corrections = float(costs.corrections(right, on_object).sum())
+        seconds = costs.seconds(count, corrections, 0.0 if judge_only else self.to_draw)
+        crops = costs.seconds_on_sheets(count, corrections)
         on_sheets = judge_only and on_sheets and crops < seconds
         return QueueEntry(
             self.image.id,

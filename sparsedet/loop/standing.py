@@ -76,7 +76,7 @@ def review_costs(settings: Settings, ledger: Ledger) -> ReviewCosts:
     reviewed = ledger.reviewed_boxes()
     return with_undecided(
         estimated_costs(ledger.review_work(), configured),
-        corrected=sum(box.outcome in ("edited", "rejected") for box in reviewed),
+        deleted=sum(box.outcome == "rejected" for box in reviewed),
         undecided=sum(not box.is_judged for box in reviewed),
         reviewed=len(reviewed),
     )

@@ -196,23 +196,25 @@ def test_images_without_mined_boxes_are_always_to_be_completed() -> None:
 
 
 def test_boxes_that_stay_undecided_cost_no_correction() -> None:
-    assert with_undecided(COSTS, corrected=0, undecided=0, reviewed=0) == COSTS
-    decided = with_undecided(COSTS, corrected=300, undecided=0, reviewed=900)
-    assert decided.corrected_share == 1
+    assert with_undecided(COSTS, deleted=0, undecided=0, reviewed=0) == COSTS
+    decided = with_undecided(COSTS, deleted=300, undecided=0, reviewed=900)
+    assert decided.deleted == 1
     assert decided.undecided < COSTS.undecided / 10
-    costs = with_undecided(COSTS, corrected=10, undecided=170, reviewed=500)
-    assert costs.seconds(10, 6, 0) == pytest.approx(COSTS.seconds(10, 0.15 * 6, 0))
+    costs = with_undecided(COSTS, deleted=10, undecided=170, reviewed=500)
     again = 10 * (costs.undecided - COSTS.undecided) * (COSTS.image + COSTS.box)
-    assert costs.seconds_on_sheets(10, 6) == pytest.approx(
-        COSTS.seconds_on_sheets(10, 0.15 * 6) + again
-    )
+    assert costs.seconds_on_sheets(10, 6) == pytest.approx(COSTS.seconds_on_sheets(10, 6) + again)
+    # Half of the objects have another class, which is always corrected.
+    corrections = costs.corrections(np.array([0.2]), np.array([0.4]))
+    assert corrections == pytest.approx(0.2 + 0.15 * 0.6)
+    (entry,) = plan_queue([replace(outlook(1, 0.4), shown=(ShownBox(0.2, 0.4),))], costs)
+    assert entry.seconds == pytest.approx(COSTS.seconds(1, 0.2 + 0.15 * 0.6, 0))
 
 
-def test_undecided_boxes_do_not_bring_less_likely_ones() -> None:
-    # Those left undecided look like objects; unlikely ones are wrong, and have to be deleted.
-    doubtful = with_undecided(COSTS, corrected=10, undecided=170, reviewed=500)
-    for chance in (np.array([0.2]), np.array([0.5])):
-        assert Selection(doubtful).shows(chance, chance) == Selection(COSTS).shows(chance, chance)
+def test_less_likely_boxes_are_shown_where_reviewers_delete_few() -> None:
+    costs = with_undecided(COSTS, deleted=10, undecided=170, reviewed=500)
+    chances = np.array([0.1, 0.2, 0.5])
+    assert Selection(costs).shows(chances, chances).tolist() == [False, True, True]
+    assert Selection(COSTS).shows(chances, chances).tolist() == [False, False, True]
 
 
 def test_costs_follow_the_times_of_many_reviews() -> None:
@@ -249,7 +251,7 @@ def test_boxes_go_on_sheets_where_that_takes_less_time() -> None:
     # On an image with many boxes, opening it costs little for each of them.
     assert not on_sheets(12)
     assert not on_sheets(1, crops_do=False)
-    doubtful = with_undecided(COSTS, corrected=10, undecided=200, reviewed=500)
+    doubtful = with_undecided(COSTS, deleted=10, undecided=200, reviewed=500)
     assert not on_sheets(3, doubtful)
     (whole,) = plan_queue([replace(outlook(1, 1, 0.9), crops_do=True)], COSTS, wanted=0.0)
     assert not whole.on_sheets

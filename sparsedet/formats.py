@@ -15,6 +15,7 @@ from sparsedet.annotations import Dataset
 from sparsedet.annotations.faults import Faults
 from sparsedet.annotations.foreign import foreign_format, foreign_inside
 from sparsedet.annotations.image_names import IMAGE_SUFFIXES
+from sparsedet.annotations.units import refuse_shares
 from sparsedet.errors import AnnotationError
 from sparsedet.push_modes import Progress, no_progress
 
@@ -33,8 +34,6 @@ SPLIT_NAMES = {
 """Common names of splits -> our names."""
 ALL_SPLITS = "all"
 """All images, where a split can be chosen."""
-_SMALL = 8
-"""Pixels per side; of smaller images, a box may well be within the first pixel."""
 _DEEPEST, _MOST_FOLDERS = 3, 20
 """Levels of folders, and folders per level, that are searched for a dataset to point to."""
 _MOST_FILES = 5_000
@@ -261,20 +260,8 @@ def read_dataset(
     loaded = load_format(name).read(
         path, images=images, split=split, faults=faults, progress=progress
     )
-    _check_units(path, loaded.dataset)
+    refuse_shares(path, loaded.dataset)
     return loaded
-
-
-def _check_units(path: Path, dataset: Dataset) -> None:
-    """Refuse boxes in shares of their images: read as pixels, all are in the first one."""
-    if not dataset.boxes or min(min(i.width, i.height) for i in dataset.images) < _SMALL:
-        return
-    boxes = dataset.table.xyxy
-    if boxes.max() <= 1 and (boxes[:, 2:] - boxes[:, :2]).min() < 1:
-        raise AnnotationError(
-            f"{path}: all {len(boxes)} boxes are within the first pixel of their image; are these "
-            "shares of its width and height? Boxes have to be in pixels here"
-        )
 
 
 def canonical_split(name: str) -> str:

@@ -100,3 +100,8 @@ def test_shares_are_not_read_as_pixels(box: list[float], tmp_path: Path) -> None
     others = [entry, entry | {"id": 2, "bbox": [1, 1, 9, 9]}]
     write(tmp_path, "annotations.json", json.dumps(content | {"annotations": others}))
     assert len(read_dataset(tmp_path, faults=Faults(tmp_path)).dataset.boxes) == 2
+    # Two tools with different units.
+    others = [entry | {"id": n, "bbox": box if n < 4 else [1, 1, 9, 9]} for n in range(12)]
+    write(tmp_path, "annotations.json", json.dumps(content | {"annotations": others}))
+    with pytest.raises(AnnotationError, match="4 of 12 boxes are within the first pixel"):
+        read_dataset(tmp_path, faults=Faults(tmp_path))

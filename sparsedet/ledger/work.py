@@ -224,8 +224,8 @@ def _kept_before(review: Review, reviews: Sequence[Review]) -> set[str]:
     """Return ids of boxes kept by earlier reviews of other offers: these are settled."""
     kept: set[str] = set()
     for other in reviews:
-        is_beside = (other.offer or other.review_id) == (review.offer or review.review_id)
-        if not is_beside and time_of(other.saved_at) < time_of(review.saved_at):
+        is_same_offer = (other.offer or other.review_id) == (review.offer or review.review_id)
+        if not is_same_offer and time_of(other.saved_at) < time_of(review.saved_at):
             kept |= {region.region_id for region in other.regions if not region.unsure}
     return kept
 

@@ -1,7 +1,7 @@
 """The number of missing objects after a project has grown.
 
-An earlier model's expectation says nothing of images and classes that it didn't know. Of a project
-that grew much it would promise far too little, so it is extended by what these most likely lack,
+An earlier model's expectation says nothing about images and classes that it didn't know. In a
+project that has grown it would be far too low. So it is extended by what these most likely lack,
 with an uncertainty of the same size.
 """
 
@@ -14,8 +14,8 @@ from sparsedet.completeness.object_count import Count
 def with_growth(missing: Count | None, before: Dataset, now: Dataset) -> Count | None:
     """Return an earlier expectation, extended to new images and classes.
 
-    New images are expected to hold as many objects as the others, and of a new class to be as many
-    missing as drawn.
+    New images are expected to hold as many objects as the others; of a new class, as many are
+    expected to be missing as drawn.
 
     Args:
         missing: expected objects without annotation among the images and classes of `before`; None:

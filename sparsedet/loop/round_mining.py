@@ -104,7 +104,7 @@ def _missing(
     dataset: Dataset,
     settings: Settings,
 ) -> Count | None:
-    """Return how many objects the previous round lets expect among this one's candidates."""
+    """Return how many missing objects the previous round suggests for this one."""
     if previous is None:
         return None
     before = mined_on(workspace.round(folder.number - 1), dataset, settings)

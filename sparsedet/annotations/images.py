@@ -7,6 +7,7 @@ import errno
 import hashlib
 import io
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,27 @@ def upright_size(path: Path) -> tuple[int, int]:
         ) from error
     check_size(width, height, path)
     return (height, width) if transposed else (width, height)
+
+
+def turned_hint(path: Path, stated: Sequence[float], upright: Sequence[int]) -> str:
+    """Return why annotations may state the size of an image turned; empty if they don't.
+
+    Args:
+        path: the image.
+        stated: (width, height) in the annotations.
+        upright: that of the image.
+    """
+    turned = tuple(upright)[::-1]
+    if tuple(stated) != turned or turned == tuple(upright):
+        return ""
+    try:
+        with open_image(path, path) as image:
+            stored = image.size
+    except Exception:  # see `upright_size`
+        stored = (0, 0)
+    if stored == turned:
+        return "; the annotations seem to ignore the file's EXIF orientation"
+    return "; the annotations seem to have width and height swapped"
 
 
 def is_cut_off(path: Path) -> bool:
@@ -176,11 +198,7 @@ def check_images(
         except AnnotationError as error:
             raise AnnotationError(f"image id {image.id}: {error}") from error
         if size != (image.width, image.height):
-            hint = (
-                "; the annotations seem to ignore the file's EXIF orientation"
-                if size == (image.height, image.width)
-                else ""
-            )
+            hint = turned_hint(path, (image.width, image.height), size)
             raise AnnotationError(
                 f"image id {image.id}: {path} is {size[0]} x {size[1]} pixels upright, "
                 f"the annotations say {image.width} x {image.height}{hint}"

@@ -168,6 +168,13 @@ def test_links_to_images_elsewhere_pass(tmp_path: Path) -> None:
             "is 20 x 40 pixels upright, the annotations say 40 x 20; "
             "the annotations seem to ignore the file's EXIF orientation",
         ),
+        (
+            20,
+            40,
+            None,
+            "is 40 x 20 pixels upright, the annotations say 20 x 40; "
+            "the annotations seem to have width and height swapped",
+        ),
         (40, 20, 3, None),
         (20, 40, 6, None),
     ],

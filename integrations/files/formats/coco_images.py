@@ -8,6 +8,7 @@ from sparsedet.annotations import faults as kinds
 from sparsedet.annotations import upright_size
 from sparsedet.annotations.entries import is_text, leaves_folder, name_of_entry
 from sparsedet.annotations.faults import Faults
+from sparsedet.annotations.images import turned_hint
 from sparsedet.errors import AnnotationError, UnreadableImageError
 from sparsedet.push_modes import Progress
 
@@ -107,11 +108,9 @@ def _checked(folder: Path, entry: Mapping[str, Any], faults: Faults) -> dict[str
         return dict(entry)
     stated = width, height
     if max(abs(a - b) for a, b in zip(stated, actual, strict=True)) > SLIGHTLY:
-        turned = stated == actual[::-1]
         message = (
             f"{faults.source}: {where}: {path} is {actual[0]} x {actual[1]} pixels upright, but "
-            f"{stated[0]} x {stated[1]} in the annotations"
-            + ("; they seem to ignore the file's EXIF orientation" if turned else "")
+            f"{stated[0]} x {stated[1]} in the annotations{turned_hint(path, stated, actual)}"
         )
         faults.note(kinds.SIZE_WRONG, where, message)
         return None

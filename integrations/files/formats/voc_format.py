@@ -18,6 +18,7 @@ from sparsedet.annotations.faults import (
     FaultyEntryError,
     strictly,
 )
+from sparsedet.annotations.images import turned_hint
 from sparsedet.atomic_io import write_text
 from sparsedet.errors import AnnotationError
 from sparsedet.formats import Loaded
@@ -317,12 +318,9 @@ class _Reader:
         message = (
             f"{path}: <size> is {stated[0]} x {stated[1]}, but its image {name} is {actual[0]} x "
             f"{actual[1]} pixels upright"
-            + (
-                "; the annotations seem to ignore the file's EXIF orientation"
-                if stated == actual[::-1]
-                else ""
-            )
         )
+        if self._voc.images is not None:
+            message += turned_hint(self._voc.images / name, stated, actual)
         if max(abs(a - b) for a, b in zip(stated, actual, strict=True)) > SLIGHTLY:
             raise FaultyEntryError(SIZE_WRONG, message)
         self._faults.note(SIZE_OFF, path.name, message)

@@ -27,8 +27,8 @@ IMAGE_SETS = "ImageSets/Main"
 
 _ANNOTATION_FOLDERS = ("annotations", "annotation", "annots", "annot", "xmls", "xml", "labels")
 """In lower case."""
-_IMAGE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img", "pngimages", "photos", "pictures")
-_IMAGE_FOLDERS += ("data",)
+_PICTURES = ("pngimages", "photos", "pictures", "data")
+_IMAGE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img", *_PICTURES)
 """In lower case; the second is Label Studio's, the last FiftyOne's."""
 _MASKS = ("segmentation", "mask", "label")
 """What folders of masks begin with, in lower case."""

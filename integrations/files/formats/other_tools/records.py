@@ -24,6 +24,7 @@ from sparsedet.annotations.faults import (
     FaultyEntryError,
 )
 from sparsedet.annotations.image_names import IMAGE_SUFFIXES
+from sparsedet.annotations.images import turned_hint
 from sparsedet.errors import AnnotationError, UnreadableImageError
 from sparsedet.formats import canonical_split
 from sparsedet.push_modes import Progress
@@ -258,12 +259,7 @@ def _size(record: Record, name: str, folder: Path | None, faults: Faults) -> Siz
         return actual
     message = (
         f"{record.where}: is {stated[0]} x {stated[1]}, but its image {name} is {actual[0]} x "
-        f"{actual[1]} pixels upright"
-        + (
-            "; the annotations seem to ignore the file's EXIF orientation"
-            if stated == actual[::-1]
-            else ""
-        )
+        f"{actual[1]} pixels upright{turned_hint(folder / name, stated, actual)}"
     )
     if max(abs(a - b) for a, b in zip(stated, actual, strict=True)) > SLIGHTLY:
         raise FaultyEntryError(SIZE_WRONG, message)

@@ -218,6 +218,9 @@ def test_sizes_are_upright(voc: Path) -> None:
     write_image(voc / "JPEGImages/000001.jpg", 120, 80, orientation=6)
     with pytest.raises(AnnotationError, match="seem to ignore the file's EXIF orientation"):
         read_dataset(voc)
+    write_image(voc / "JPEGImages/000001.jpg", 80, 120)
+    with pytest.raises(AnnotationError, match="seem to have width and height swapped"):
+        read_dataset(voc)
 
 
 @pytest.mark.parametrize("size", ["", "<size/>", "<size><width>0</width><height>0</height></size>"])

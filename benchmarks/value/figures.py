@@ -39,6 +39,7 @@ def write_figures(setting: Setting, folder: RoundFolder, found: int, path: Path)
         hidden=content.hidden,
         earlier=content.earlier,
         missing=content.missing,
+        unreviewed=content.unreviewed,
     )
     chances = fitted.of(unknown)
     missing = _missing(setting, before)

@@ -133,6 +133,7 @@ def assess(
         judged=evidence.judged if len(evidence.judged.candidates) else None,
         earlier=content.earlier,
         missing=content.missing,
+        unreviewed=content.unreviewed,
     )
     fitted = replace(fitted, seen=_seen(content, evidence.found))
     expected = expected_missing(before, unknown, fitted)

@@ -40,6 +40,8 @@ class CandidateFile:
     """Blind-sample images of earlier rounds."""
     missing: Count | None = None
     """Expected objects without annotation when the candidates were found, by earlier rounds."""
+    unreviewed: float = 1.0
+    """Share of these on images without a review."""
     marking: float = 0.0
     """The chance that reviewers mark an image with nothing missing, by earlier rounds."""
     looks: Mapping[int, Sequence[float]] = field(default_factory=dict)
@@ -63,6 +65,7 @@ def write_candidates(content: CandidateFile, path: Path) -> None:
             "hidden": content.hidden,
             "audited": content.audited,
             "missing": content.missing,
+            "unreviewed": content.unreviewed,
             "marking": content.marking,
             "earlier": None
             if earlier is None
@@ -107,6 +110,7 @@ def read_candidates(path: Path) -> CandidateFile:
             ratio=None if ratio is None else Ratio(*map(float, ratio)),
             audited=int(content["audited"]),
             missing=None if missing is None else Count(*map(float, missing)),
+            unreviewed=float(content.get("unreviewed", 1.0)),  # not in older files
             marking=float(content.get("marking", 0.0)),  # not in older files
             looks={int(id): list(map(float, v)) for id, v in content.get("looks", {}).items()},
         )

@@ -8,8 +8,12 @@ and unlabelled data (Elkan and Noto, "Learning Classifiers from Only Positive an
 KDD 2008) in its presence-only form (Ward et al., "Presence-Only Data and the EM Algorithm",
 Biometrics 2009). The number of objects follows from the scores at which nearly all candidates are
 objects (the best bin of Garg et al., "Mixture Proportion Estimation and PU Learning: A Modern
-Approach", NeurIPS 2021). In later rounds it also follows from the number expected to be left: what
-is still missing then is harder to detect than hidden annotations.
+Approach", NeurIPS 2021).
+
+In later rounds that number also follows from what earlier ones expected to be left. On images that
+people have reviewed, what is still missing is harder to detect than hidden annotations, and models
+have been trained on it as background: so their scores count as much as there are missing objects on
+unreviewed images.
 
 After reviews, their decisions on candidates count as well, and more so the more there are.
 
@@ -106,6 +110,7 @@ def fit_expected_precision(
     judged: Judged | None = None,
     earlier: Coefficients | None = None,
     missing: Count | None = None,
+    unreviewed: float = 1.0,
 ) -> ExpectedPrecision:
     """Fit the calibration of a model's candidates.
 
@@ -117,11 +122,12 @@ def fit_expected_precision(
         earlier: coefficients from reviews of an earlier model; None: no reviews.
         missing: expected number of objects without annotation when the candidates were found,
             from reviews of an earlier model's candidates.
+        unreviewed: share of these on images without a review, 0 to 1.
     """
     if len(candidates) > _MANY:
         candidates = candidates.select(candidates.object_scores >= _KEPT_SCORE)
     prior = earlier or BEFORE_REVIEWS
-    problem = _Problem.of(candidates, category_ids, hidden, judged, prior, missing)
+    problem = _Problem.of(candidates, category_ids, hidden, judged, prior, missing, unreviewed)
     found = minimize(problem.value, problem.start(), jac=True, method="L-BFGS-B").x
     w, d, v, e = problem.split(found)
     return ExpectedPrecision(
@@ -188,6 +194,8 @@ class _Problem:
     """Logarithm of the number of objects among the candidates by the best bin, and its spread."""
     prior: Coefficients
     class_index: dict[int, int]
+    hidden_weight: float
+    """Of the scores of hidden annotations."""
 
     @classmethod
     def of(
@@ -198,6 +206,7 @@ class _Problem:
         judged: Judged | None,
         prior: Coefficients,
         missing: Count | None,
+        unreviewed: float,
     ) -> "_Problem":
         index = {number: position for position, number in enumerate(category_ids)}
         unknown = candidates.unknown
@@ -206,7 +215,10 @@ class _Problem:
         )
         people = judged or nothing_judged(candidates)
         known, absent = people.known, people.not_right
-        counts = () if judged is not None else (best_bin(candidates, hidden), missing)
+        by_scores = best_bin(candidates, hidden) if unreviewed else None
+        if by_scores is not None:
+            by_scores = Count(by_scores.mean, by_scores.spread / unreviewed**0.5)
+        counts = () if judged is not None else (by_scores, missing)
         objects = combined([count for count in counts if count is not None])
         if objects is not None:
             # Limited to the share that is among the candidates at all.
@@ -230,6 +242,7 @@ class _Problem:
             objects,
             prior,
             index,
+            hidden_weight=unreviewed,
         )
 
     def start(self) -> Floats:
@@ -268,9 +281,10 @@ class _Problem:
             p = expit(self.unknown @ w + d[self.unknown_index])
             total = p.sum()
             z = self.hidden @ w + d[self.hidden_index]
-            value += len(z) * float(np.log(total)) - float(log_expit(z).sum())
-            add(self.hidden, self.hidden_index, -expit(-z), dw, dd)
-            weight = float(len(z))
+            weight = self.hidden_weight * len(z)
+            value += weight * float(np.log(total))
+            value -= self.hidden_weight * float(log_expit(z).sum())
+            add(self.hidden, self.hidden_index, -self.hidden_weight * expit(-z), dw, dd)
             if self.objects is not None:
                 off = (float(np.log(total)) - self.objects[0]) / self.objects[1]
                 value += off**2 / 2

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsedet import __version__
-from sparsedet.annotations import Dataset, read_coco
+from sparsedet.annotations import XYXY, Dataset, read_coco
+from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
 from sparsedet.annotations.mined_boxes import MinedBox, region_id
 from sparsedet.annotations.suspicions import Suspicion
 from sparsedet.completeness.expected_precision import (
@@ -22,7 +23,12 @@ from sparsedet.completeness.selection import Selection
 from sparsedet.completeness.suspicions import find_suspicions
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.mining.calibrate import scored_boxes, thresholds
-from sparsedet.mining.candidates import SAME_DETECTION_IOU, Candidates, find_candidates
+from sparsedet.mining.candidates import (
+    SAME_DETECTION_IOU,
+    UNKNOWN,
+    Candidates,
+    find_candidates,
+)
 from sparsedet.mining.detect import OnImage, detect_all
 from sparsedet.mining.detections import Detections
 from sparsedet.modeling.checkpoint import build_for_inference
@@ -93,6 +99,8 @@ def mine_proposals(
     selection: Selection,
     earlier: Coefficients | None = None,
     missing: Count | None = None,
+    unreviewed: float = 1.0,
+    settled: Sequence[MinedBox] = (),
     on_image: OnImage = lambda done, total: None,
 ) -> Proposals:
     """Detect with a run's finished model, and select what reviewers see.
@@ -108,6 +116,8 @@ def mine_proposals(
         selection: which candidates are shown.
         earlier: see `propose`.
         missing: see `propose`.
+        unreviewed: see `propose`.
+        settled: see `propose`.
         on_image: called after every image.
     """
     info = run.info()
@@ -126,6 +136,8 @@ def mine_proposals(
         selection=selection,
         earlier=earlier,
         missing=missing,
+        unreviewed=unreviewed,
+        settled=settled,
     )
 
 
@@ -139,6 +151,8 @@ def propose(
     selection: Selection,
     earlier: Coefficients | None = None,
     missing: Count | None = None,
+    unreviewed: float = 1.0,
+    settled: Sequence[MinedBox] = (),
 ) -> Proposals:
     """Select which of a model's detections reviewers see.
 
@@ -152,15 +166,19 @@ def propose(
         selection: which candidates are shown.
         earlier: calibration of the previous model.
         missing: objects without annotation, by earlier reviews.
+        unreviewed: share of these on images without a review.
+        settled: boxes that reviewers have seen and not rejected. Where they have no annotation,
+            they are undecided: candidates on them are left out, since nobody misses them.
     """
     calibrating = _of_open_classes(hidden, dataset)
-    candidates = find_candidates(detections, dataset, calibrating)
+    candidates = _unsettled(find_candidates(detections, dataset, calibrating), settled)
     fitted = fit_expected_precision(
         candidates,
         [category.id for category in dataset.categories],
         hidden=len(calibrating),
         earlier=earlier,
         missing=missing,
+        unreviewed=unreviewed,
     )
     unknown = candidates.unknown
     chances, object_chances = fitted.of(unknown), fitted.of_object(unknown)
@@ -252,6 +270,24 @@ def _of_open_classes(hidden: frozenset[int], dataset: Dataset) -> frozenset[int]
         for box in dataset.boxes
         if box.id in hidden and not dataset.image_by_id[box.image_id].is_complete(box.category_id)
     )
+
+
+def _unsettled(candidates: Candidates, settled: Sequence[MinedBox]) -> Candidates:
+    """Return the candidates that show no settled box of their class again."""
+    boxes: dict[tuple[int, int], list[XYXY]] = {}
+    for box in settled:
+        boxes.setdefault((box.image_id, box.category_id), []).append(box.xyxy)
+    rows: dict[tuple[int, int], list[int]] = {}
+    for row, key in enumerate(
+        zip(candidates.image_ids.tolist(), candidates.category_ids.tolist(), strict=True)
+    ):
+        if key in boxes and candidates.known[row] == UNKNOWN:
+            rows.setdefault(key, []).append(row)
+    is_new = np.ones(len(candidates), dtype=bool)
+    for key, own in rows.items():
+        overlap = iou_matrix(candidates.boxes[own], boxes[key])
+        is_new[own] = ~(overlap >= SAME_OBJECT_IOU).any(axis=1)
+    return candidates.select(is_new)
 
 
 def _key(dataset: Dataset, index: int) -> tuple[str, str, tuple[float, ...]]:

@@ -16,7 +16,6 @@ from sparsedet.loop.reviews import Say
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.standing import assess_round, mined_on, selection_of
 from sparsedet.loop.workspace import RoundFolder, Workspace
-from sparsedet.mining.mine import without_pending
 from sparsedet.push_modes import Progress
 
 
@@ -44,6 +43,7 @@ def mine_round(
     with closing(Ledger(workspace.ledger)) as ledger:
         previous = _previous(workspace, folder, dataset, settings, ledger)
         missing = _missing(previous, workspace, folder, dataset, settings)
+        unreviewed = _unreviewed(previous, missing, ledger)
         selection = selection_of(settings, ledger)
         # Objects that were decided, or left undecided, and still have no annotation.
         decided = (box for box in ledger.boxes() if box.is_reviewed or box.is_decided)
@@ -58,6 +58,8 @@ def mine_round(
         selection=selection,
         earlier=previous.earlier if previous else None,
         missing=missing,
+        unreviewed=unreviewed,
+        settled=known,
         on_image=lambda done, total: progress("mining", done, total),
     )
     write_candidates(
@@ -69,15 +71,15 @@ def mine_round(
             ratio=previous.carried_ratio if previous else None,
             audited=previous.audited if previous else 0,
             missing=missing,
+            unreviewed=unreviewed,
             marking=previous.marking if previous else 0.0,
             looks=found.looks,
         ),
         folder.candidates,
     )
     write_suspicions(found.suspicions, folder.suspicions)
-    new = without_pending(found.mined, known)
-    write_mined(new, proposals_meta(found, folder.run, dataset), folder.mined)
-    say(f"mined {len(new)} boxes not explained by an annotation; {held_back_line(found)}")
+    write_mined(found.mined, proposals_meta(found, folder.run, dataset), folder.mined)
+    say(f"mined {len(found.mined)} boxes not explained by an annotation; {held_back_line(found)}")
 
 
 def held_back_line(found: Proposals) -> str:
@@ -109,3 +111,12 @@ def _missing(
         return None
     before = mined_on(workspace.round(folder.number - 1), dataset, settings)
     return with_growth(previous.missing, before, dataset)
+
+
+def _unreviewed(previous: Assessment | None, missing: Count | None, ledger: Ledger) -> float:
+    """Return the share of the missing objects on images without a review, 0 to 1."""
+    if previous is None or missing is None:
+        return 1.0
+    reviewed = {work.tool_id for work in ledger.review_work()}
+    there = sum(one.missing for one in previous.outlooks if one.image.tool_id in reviewed)
+    return max(1 - there / max(missing.mean, 1e-9), 0.0)

@@ -1,6 +1,6 @@
 """Expected precision is calibrated where the truth is known."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ from sparsedet.completeness.expected_precision import (
     fit_expected_precision,
 )
 from sparsedet.completeness.judged import Judged
-from sparsedet.completeness.object_count import best_bin
-from sparsedet.mining.candidates import RIGHT, WRONG_CLASS, Candidates
+from sparsedet.completeness.object_count import Count, best_bin
+from sparsedet.mining.candidates import RIGHT, UNKNOWN, WRONG_CLASS, Candidates
 from tests.completeness.scenes import Scene, candidates, scene
 
 
@@ -25,6 +25,15 @@ def error_at(found: Scene, chances: NDArray[np.float64], target: float) -> float
     promised = np.cumsum(chances[order]) / np.arange(1, len(order) + 1)
     count = int(np.flatnonzero(promised >= target)[-1]) + 1
     return float(found.right[order][:count].mean() - promised[count - 1])
+
+
+def _joined(*parts: Candidates) -> Candidates:
+    return Candidates(
+        **{
+            one.name: np.concatenate([getattr(part, one.name) for part in parts])
+            for one in fields(Candidates)
+        }
+    )
 
 
 def judged_by(candidates: Candidates, right: NDArray[np.bool_]) -> Judged:
@@ -107,6 +116,34 @@ def test_what_reviews_said_of_a_model_holds_for_the_next_one() -> None:
     np.testing.assert_allclose(fitted.coefficients.object, first.coefficients.object, atol=0.6)
 
 
+def test_what_reviewers_left_is_harder_than_hidden_annotations() -> None:
+    found = scene(images=400, wrong=8.0)
+    unknown = found.candidates.unknown
+    first = fit_expected_precision(
+        found.candidates, [1], hidden=found.hidden, judged=judged_by(unknown, found.right)
+    )
+    # The surest objects have a box now; the model was trained on the others as background.
+    left = unknown.select(~found.right | (unknown.scores < 0.7))
+    hard = ~found.right | (unknown.scores < 0.7)
+    right = found.right[hard]
+    count = Count(float(right.sum()), 0.2)
+    on_hidden = found.candidates.select(found.candidates.known != UNKNOWN)
+    together = _joined(left, on_hidden)
+    everywhere, nowhere = (
+        fit_expected_precision(
+            together,
+            [1],
+            hidden=found.hidden,
+            earlier=carried(first),
+            missing=count,
+            unreviewed=unreviewed,
+        )
+        for unreviewed in (1.0, 0.0)
+    )
+    assert everywhere.of(left).sum() < 0.75 * right.sum()
+    assert nowhere.of(left).sum() == pytest.approx(right.sum(), rel=0.25)
+
+
 def test_the_best_bin_counts_the_objects() -> None:
     found = scene(wrong=8.0)
     objects, spread = best_bin(found.candidates, found.hidden) or (0.0, 0.0)
@@ -144,7 +181,8 @@ def test_the_gradient_is_that_of_the_value(with_reviews: bool) -> None:
         found.hidden,
         judged if with_reviews else None,
         BEFORE_REVIEWS,
-        missing=None,
+        missing=Count(50.0, 0.3),
+        unreviewed=0.5,
     )
     x = problem.start() + 0.1
     error = check_grad(lambda x: problem.value(x)[0], lambda x: problem.value(x)[1], x)

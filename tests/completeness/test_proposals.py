@@ -1,11 +1,13 @@
-"""Which annotations calibrate a model's candidates."""
+"""Which detections are candidates, and which annotations calibrate them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from sparsedet.annotations import Box, Category, Dataset, Image
+from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.completeness.costs import ReviewCosts
 from sparsedet.completeness.proposals import Proposals, propose
 from sparsedet.completeness.selection import Selection
@@ -28,11 +30,16 @@ def boxes_on(*image_ids: int) -> tuple[Box, ...]:
     )
 
 
-def proposed(dataset: Dataset) -> Proposals:
-    """Return the proposals of a model that finds all boxes, none of which it was trained on."""
+def proposed(
+    dataset: Dataset, *, found: Dataset | None = None, settled: Sequence[MinedBox] = ()
+) -> Proposals:
+    """Return the proposals of a model that was trained on no box of a dataset.
+
+    It finds all of them, or those of `found`.
+    """
     detections = []
     for image in dataset.images:
-        own = dataset.boxes_by_image[image.id]
+        own = (found or dataset).boxes_by_image[image.id]
         scores = np.full(len(own), 0.9)
         detections.append(
             Detections(
@@ -50,7 +57,25 @@ def proposed(dataset: Dataset) -> Proposals:
         run_id="run",
         sure_scores={1: 0.5, 2: 0.5},
         selection=Selection(ReviewCosts()),
+        settled=settled,
     )
+
+
+def test_what_reviewers_left_undecided_is_no_candidate() -> None:
+    both = replace(DATA, boxes=boxes_on(1, 2))
+    annotated = replace(both, boxes=both.boxes[::2])
+    # A little moved, and once of another class.
+    undecided = [
+        MinedBox("a", 1, 1, (62, 1, 101, 41), 0.9, 0.5),
+        MinedBox("b", 2, 2, (60, 0, 100, 40), 0.9, 0.5),
+    ]
+    every, rest = (proposed(annotated, found=both, settled=boxes) for boxes in ((), undecided))
+    assert [box.image_id for box in every.mined] == [1, 2]
+    assert [box.image_id for box in rest.mined] == [2]
+    assert len(rest.candidates) == len(every.candidates) - 1
+    # Hidden annotations stay, even where a box on one was accepted.
+    accepted = MinedBox("c", 1, 1, (0, 0, 40, 40), 0.9, 0.5)
+    assert len(proposed(annotated, found=both, settled=[accepted]).candidates) == 4
 
 
 @pytest.mark.parametrize("mark", ["image", "class"])

@@ -19,6 +19,7 @@ import torch
 
 from sparsedet.annotations import Category, Dataset, read_coco, write_coco
 from sparsedet.annotations.mined_boxes import read_mined
+from sparsedet.completeness.candidate_file import read_candidates
 from sparsedet.completeness.proposals import hidden_from
 from sparsedet.config.training_config import read_config
 from sparsedet.errors import RunError
@@ -201,6 +202,10 @@ def test_the_next_round_waits_for_reviews_and_learns_from_them(
     assert result.status == 0, result.err
     report = result.json()
     assert (report["round"], report["state"]) == (2, "pushed")
+    # Nearly all of what is missing is on images that somebody has reviewed.
+    shares = [read_candidates(workspace.round(n).candidates).unreviewed for n in (1, 2)]
+    assert shares[0] == 1
+    assert 0 <= shares[1] < 0.7
     second = read_coco(workspace.round(2).annotations)
     origins = [box.origin for box in second.boxes]
     assert origins.count("accepted") == reviewed.accepted

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsedet import __version__
-from sparsedet.annotations import XYXY, Dataset, read_coco
-from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
+from sparsedet.annotations import Dataset, read_coco
 from sparsedet.annotations.mined_boxes import MinedBox, region_id
 from sparsedet.annotations.suspicions import Suspicion
 from sparsedet.completeness.expected_precision import (
@@ -31,6 +30,7 @@ from sparsedet.mining.candidates import (
 )
 from sparsedet.mining.detect import OnImage, detect_all
 from sparsedet.mining.detections import Detections
+from sparsedet.mining.mine import show_again
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.run_folder import RunFolder, class_ids
 
@@ -274,20 +274,9 @@ def _of_open_classes(hidden: frozenset[int], dataset: Dataset) -> frozenset[int]
 
 def _unsettled(candidates: Candidates, settled: Sequence[MinedBox]) -> Candidates:
     """Return the candidates that show no settled box of their class again."""
-    boxes: dict[tuple[int, int], list[XYXY]] = {}
-    for box in settled:
-        boxes.setdefault((box.image_id, box.category_id), []).append(box.xyxy)
-    rows: dict[tuple[int, int], list[int]] = {}
-    for row, key in enumerate(
-        zip(candidates.image_ids.tolist(), candidates.category_ids.tolist(), strict=True)
-    ):
-        if key in boxes and candidates.known[row] == UNKNOWN:
-            rows.setdefault(key, []).append(row)
-    is_new = np.ones(len(candidates), dtype=bool)
-    for key, own in rows.items():
-        overlap = iou_matrix(candidates.boxes[own], boxes[key])
-        is_new[own] = ~(overlap >= SAME_OBJECT_IOU).any(axis=1)
-    return candidates.select(is_new)
+    keys = zip(candidates.image_ids.tolist(), candidates.category_ids.tolist(), strict=True)
+    again = show_again(list(keys), candidates.boxes, settled)
+    return candidates.select(~again | (candidates.known != UNKNOWN))
 
 
 def _key(dataset: Dataset, index: int) -> tuple[str, str, tuple[float, ...]]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from sparsedet.annotations import Box, Dataset
+from sparsedet.annotations import XYXY, Box, Dataset
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, covered_share, iou_matrix
 from sparsedet.annotations.mined_boxes import MinedBox, region_id
 from sparsedet.config.sections import MiningConfig
@@ -225,14 +225,33 @@ def _categories(boxes: Sequence[Box]) -> NDArray[np.int64]:
 
 def without_pending(mined: Sequence[MinedBox], pending: Sequence[MinedBox]) -> tuple[MinedBox, ...]:
     """Return the mined boxes that don't show an object of a pending box of their class."""
-    waiting: dict[tuple[int, int], list[MinedBox]] = {}
-    for box in pending:
-        waiting.setdefault((box.image_id, box.category_id), []).append(box)
-    return tuple(
-        box for box in mined if not _any_same(box, waiting.get((box.image_id, box.category_id), ()))
+    again = show_again(
+        [(box.image_id, box.category_id) for box in mined], [box.xyxy for box in mined], pending
     )
+    return tuple(box for box, is_old in zip(mined, again.tolist(), strict=True) if not is_old)
 
 
-def _any_same(box: MinedBox, others: Sequence[MinedBox]) -> bool:
-    overlap = iou_matrix([box.xyxy], [other.xyxy for other in others])
-    return bool((overlap >= SAME_OBJECT_IOU).any())
+def show_again(
+    keys: Sequence[tuple[int, int]],
+    boxes: Sequence[XYXY] | NDArray[np.float64],
+    earlier: Sequence[MinedBox],
+) -> NDArray[np.bool_]:
+    """Return which boxes show an object of an earlier box of their class, shape (N,).
+
+    Args:
+        keys: image id and category id of each box.
+        boxes: shape (N, 4), XYXY.
+        earlier: on the same images.
+    """
+    known: dict[tuple[int, int], list[XYXY]] = {}
+    for box in earlier:
+        known.setdefault((box.image_id, box.category_id), []).append(box.xyxy)
+    rows: dict[tuple[int, int], list[int]] = {}
+    for row, key in enumerate(keys):
+        if key in known:
+            rows.setdefault(key, []).append(row)
+    again = np.zeros(len(keys), dtype=bool)
+    for key, own in rows.items():
+        overlap = iou_matrix([boxes[row] for row in own], known[key])
+        again[own] = (overlap >= SAME_OBJECT_IOU).any(axis=1)
+    return again

@@ -5,7 +5,8 @@
 DIR holds `train.json`, `test.json` (COCO files with all boxes) and `images/`. A cell is a
 configuration, a number of minutes and a seed: half of the boxes are removed (`--drop`), a model is
 trained as `sparsedet train --minutes` does, by the time that a step takes on this machine, and
-measured on the test images. What else runs on the machine counts: measure on an idle one.
+measured on the test images. What else runs on the machine counts: measure on an idle one, or let
+the iterations follow from shorter cells that were (`--as 10`).
 
 Measured cells are kept in `benchmarks/results/backbones/DATA/` and not trained again; one that was
 interrupted resumes in `build/backbones/`. The table is written after every cell. A configuration
@@ -19,7 +20,7 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -35,7 +36,7 @@ from sparsedet.modeling.weights.pretrained import fetch_weights
 from sparsedet.run_folder import RunFolder
 from sparsedet.sparsify import load_recipe, remove_boxes
 from sparsedet.training.engine.metrics import read_metrics
-from sparsedet.training.engine.time_budget import in_minutes
+from sparsedet.training.engine.time_budget import in_minutes, with_iterations
 from sparsedet.training.engine.train import run_training, start_run
 from sparsedet.training.evaluation.average_precision import evaluate_run
 
@@ -76,8 +77,14 @@ class Data:
     overrides: Sequence[str]
 
 
-def measure(cell: Cell, data: Data, scratch: Path) -> dict[str, Any]:
+def measure(cell: Cell, data: Data, scratch: Path, iterations: int | None = None) -> dict[str, Any]:
     """Train a cell, or resume it, and return its figures.
+
+    Args:
+        cell: what to train.
+        data: what it is trained on.
+        scratch: the folder of its run.
+        iterations: of the training; None: as many as fit into its minutes on this machine.
 
     Raises:
         ConfigError: when its weights can't be had.
@@ -86,16 +93,19 @@ def measure(cell: Cell, data: Data, scratch: Path) -> dict[str, Any]:
     if not run.info_file.exists():
         config = load_config(cell.config, data.overrides)
         sparse, _ = remove_boxes(data.train, load_recipe("random").with_drop(data.drop), cell.seed)
-        config = in_minutes(
-            config,
-            cell.minutes,
-            sparse,
-            data.images,
-            method=data.method,
-            seed=cell.seed,
-            device="cpu",
-            say=lambda line: print(f"{cell.key}: {line}", flush=True),
-        )
+        if iterations:
+            config = with_iterations(config, iterations)
+        else:
+            config = in_minutes(
+                config,
+                cell.minutes,
+                sparse,
+                data.images,
+                method=data.method,
+                seed=cell.seed,
+                device="cpu",
+                say=lambda line: print(f"{cell.key}: {line}", flush=True),
+            )
         start_run(
             config,
             run,
@@ -204,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for cell, path in known.items():
             if cell.config not in missing and not path.exists():
                 scratch = options.work / data.name / cell.key
-                figures = measure(cell, data, scratch)
+                figures = measure(cell, data, scratch, _iterations(cell, options.as_, results))
                 write_json(path, figures, indent=1)
                 shutil.rmtree(scratch)
                 print(f"{cell.key}: AP {figures['AP']:.1f}", flush=True)
@@ -218,6 +228,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     print((options.results / f"{data.name}.md").read_text())
     return 0
+
+
+def _iterations(cell: Cell, measured: float | None, results: Path) -> int | None:
+    """Return a cell's iterations at the pace of the one of `measured` minutes; None: unknown.
+
+    Raises:
+        ConfigError: when that one was not measured.
+    """
+    if measured is None:
+        return None
+    path = results / f"{replace(cell, minutes=measured).key}.json"
+    if not path.exists():
+        raise ConfigError(f"--as {measured:g}: {path} is missing; measure that cell first")
+    return round(read_json(path)["iterations"] * cell.minutes / measured)
 
 
 def _without_weights(configs: Sequence[str], data: Data) -> dict[str, str]:
@@ -262,6 +286,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--drop", type=float, default=0.5, help="share of the boxes removed")
     parser.add_argument("--method", default="staged")
     parser.add_argument("--list", action="store_true", help="say which cells are measured")
+    parser.add_argument(
+        "--as",
+        dest="as_",
+        type=float,
+        metavar="MINUTES",
+        help="don't time steps: iterations in proportion to the measured cells of these minutes",
+    )
     parser.add_argument("--results", type=Path, default=_RESULTS, metavar="DIR")
     parser.add_argument("--work", type=Path, default=_WORK, metavar="DIR")
     parser.add_argument("--set", nargs="+", metavar="KEY VALUE", help="configuration keys")

@@ -11,10 +11,12 @@ from detectron2.modeling.roi_heads import (
     FastRCNNOutputLayers,
     StandardROIHeads,
 )
+from detectron2.modeling.roi_heads.fast_rcnn import fast_rcnn_inference
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
 from sparsedet.modeling.complete_classes import append_uncertain, none_of_loss
+from sparsedet.modeling.detected_classes import of_detected
 from sparsedet.modeling.soft_nms import soft_nms
 from sparsedet.modeling.targets import overlaps, split_targets
 from sparsedet.modeling.verified_negatives import (
@@ -215,27 +217,24 @@ class SparseOutputLayers(FastRCNNOutputLayers):
         self, predictions: Predictions, proposals: list[Instances]
     ) -> tuple[list[Instances], list[Tensor]]:
         """Add `object_scores`, shape (N,): one minus the probability of background."""
-        if self.soft_nms_sigma > 0:
-            return self._soft_inference(predictions, proposals)
-        detections, rows = super().inference(predictions, proposals)
-        probabilities = self.predict_probs(predictions, proposals)
-        for image, image_probabilities, kept in zip(detections, probabilities, rows, strict=True):
-            image.object_scores = self._object_scores(image_probabilities[kept])
-        return detections, rows
-
-    def _soft_inference(
-        self, predictions: Predictions, proposals: list[Instances]
-    ) -> tuple[list[Instances], list[Tensor]]:
-        """Return what `inference` does, with soft-NMS."""
         boxes = self.predict_boxes(predictions, proposals)
         probabilities = self.predict_probs(predictions, proposals)
-        found = [
-            self._softly(own_boxes, own_probabilities, image.image_size)
-            for own_boxes, own_probabilities, image in zip(
-                boxes, probabilities, proposals, strict=True
-            )
-        ]
-        return [detections for detections, _ in found], [rows for _, rows in found]
+        sizes = [image.image_size for image in proposals]
+        if self.soft_nms_sigma > 0:
+            images = zip(boxes, probabilities, sizes, strict=True)
+            found = [self._softly(*image) for image in images]
+            return [detections for detections, _ in found], [rows for _, rows in found]
+        detections, rows = fast_rcnn_inference(
+            boxes,
+            [of_detected(image) for image in probabilities],
+            sizes,
+            self.test_score_thresh,
+            self.test_nms_thresh,
+            self.test_topk_per_image,
+        )
+        for image, own, kept in zip(detections, probabilities, rows, strict=True):
+            image.object_scores = self._object_scores(own[kept])
+        return detections, rows
 
     def _softly(
         self, boxes: Tensor, probabilities: Tensor, size: tuple[int, int]
@@ -247,7 +246,7 @@ class SparseOutputLayers(FastRCNNOutputLayers):
             probabilities: shape (R, classes + 1).
             size: the image's height and width.
         """
-        scores = probabilities[:, :-1]
+        scores = of_detected(probabilities)[:, :-1]
         finite = torch.isfinite(boxes).all(dim=1) & torch.isfinite(probabilities).all(dim=1)
         rows, classes = ((scores > self.test_score_thresh) & finite[:, None]).nonzero().unbind(1)
         moved = boxes.view(len(boxes), boxes.shape[1] // 4, 4)

@@ -17,6 +17,7 @@ from sparsedet.config.training_config import TrainingConfig, read_config
 from sparsedet.errors import PredictionError, RunError
 from sparsedet.loop.workspace import Workspace
 from sparsedet.modeling.checkpoint import build_for_inference
+from sparsedet.modeling.detected_classes import detecting_only
 from sparsedet.modeling.tiles import Tile, is_cut, merge, views_of
 from sparsedet.prediction.found import Found
 from sparsedet.run_folder import RunFolder, RunInfo
@@ -99,7 +100,8 @@ class Detector:
             image: an array, uint8 of shape (H, W, 3), or (H, W) for grayscale; a file; or a PIL
                 image. EXIF orientation is applied to files and PIL images first.
             score: minimum score, 0 to 1.
-            classes: names of the classes to detect; None: all.
+            classes: names of the classes to detect; None: all. Others don't count towards the
+                model's limit of detections per image.
             tile: side in pixels of tiles for large images; 0: no tiles; None: as in training
                 (INPUT.TILE).
             color_order: of arrays: RGB (PIL, matplotlib) or BGR (OpenCV).
@@ -139,24 +141,25 @@ class Detector:
         size = batch or self.batch
         side = self._tile if tile is None else _tile_side(tile)
         found: list[Found] = []
-        for group in _groups(images, size):
-            pixels = [as_bgr(image, color_order) for image in group]
-            if side:
-                found += [self._tiled(one, side, size) for one in pixels]
-            else:
-                found += self._whole(pixels)
-        return [one.select((one.scores >= score) & np.isin(one.class_ids, wanted)) for one in found]
+        with detecting_only(wanted):
+            for group in _groups(images, size):
+                pixels = [as_bgr(image, color_order) for image in group]
+                if side:
+                    found += [self._tiled(one, side, size) for one in pixels]
+                else:
+                    found += self._whole(pixels)
+        return [one.select(one.scores >= score) for one in found]
 
     def _wanted(self, names: Collection[str] | None) -> list[int]:
-        """Return the category ids of classes by name."""
+        """Return the model's outputs for classes by name."""
         if names is None:
-            return list(self.classes)
-        ids = {name: number for number, name in self.classes.items()}
-        if unknown := sorted(set(names) - ids.keys()):
+            return list(range(len(self.classes)))
+        outputs = {name: index for index, name in enumerate(self.classes.values())}
+        if unknown := sorted(set(names) - outputs.keys()):
             raise PredictionError(
-                f"the model has no class {unknown[0]!r} (it has {', '.join(ids)})"
+                f"the model has no class {unknown[0]!r} (it has {', '.join(outputs)})"
             )
-        return [ids[name] for name in names]
+        return [outputs[name] for name in names]
 
     def _whole(self, images: Sequence[Pixels]) -> list[Found]:
         """Detect on BGR images in one network batch."""

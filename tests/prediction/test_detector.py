@@ -102,6 +102,25 @@ def test_scores_and_classes_choose(detector: Detector, photo: Path, batch: int) 
         detector.predict(photo, classes=["cow"])
 
 
+@pytest.mark.parametrize("soft_nms", [False, True])
+def test_other_classes_crowd_out_no_detection(
+    detector: Detector, photo: Path, soft_nms: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image has 100 detections at most, of the classes that are asked for."""
+    if soft_nms:
+        predictor = detector._model.get_submodule("roi_heads.box_predictor")
+        monkeypatch.setattr(predictor, "soft_nms_sigma", 0.5)
+    everything = detector.predict(photo, score=0.0)
+    rare = min(detector.classes.values(), key=everything.labels.count)
+    found = detector.predict(photo, score=0.0, classes=[rare])
+    assert len(found) > everything.labels.count(rare)
+    assert set(found.labels) == {rare}
+    first = everything.select(np.array(everything.labels) == rare)
+    assert np.array_equal(found.boxes[: len(first)], first.boxes)
+    assert np.array_equal(found.scores[: len(first)], first.scores)
+    assert same(detector.predict(photo, score=0.0), everything)
+
+
 @pytest.mark.parametrize(
     "image",
     [

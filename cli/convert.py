@@ -27,7 +27,7 @@ def convert(
             metavar="SOURCE",
             help="A COCO file, a workspace or project folder, a Pascal VOC folder, a YOLO folder "
             "or its yaml file, or an export of CVAT, LabelMe, CreateML, Label Studio, Darknet, "
-            "Open Images or DOTA.",
+            "Open Images, VIA or DOTA, or csv files of boxes.",
             show_default=False,
         ),
     ],
@@ -51,7 +51,7 @@ def convert(
         typer.Option(
             "--from",
             help="The format of SOURCE: coco, voc, yolo, cvat, labelme, createml, label-studio, "
-            "open-images or dota. Default: detected.",
+            "open-images, via, dota or csv. Default: detected.",
             autocompletion=complete_formats,
         ),
     ] = None,

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,10 +84,18 @@ def test_options_that_go_together_stand_together() -> None:
             assert any(option in line[:30] for line in body.splitlines()), (title, option)
 
 
-def test_split_names_every_recipe() -> None:
-    option = next(param for param in COMMANDS["split"].params if param.name == "recipe")
-    for name in recipe_names():
-        assert name in getattr(option, "help", "")
+@pytest.mark.parametrize(
+    ("command", "parameter", "values"),
+    [
+        ("split", "recipe", recipe_names()),
+        ("convert", "to", writable_formats()),
+        ("convert", "from_format", format_names()),
+    ],
+)
+def test_help_names_every_value(command: str, parameter: str, values: list[str]) -> None:
+    option = next(param for param in COMMANDS[command].params if param.name == parameter)
+    words = re.findall(r"[\w-]+", getattr(option, "help", ""))
+    assert [value for value in values if value not in words] == []
 
 
 def test_no_command_shows_the_help() -> None:

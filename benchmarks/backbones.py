@@ -241,7 +241,8 @@ def _iterations(cell: Cell, measured: float | None, results: Path) -> int | None
     path = results / f"{replace(cell, minutes=measured).key}.json"
     if not path.exists():
         raise ConfigError(f"--as {measured:g}: {path} is missing; measure that cell first")
-    return round(read_json(path)["iterations"] * cell.minutes / measured)
+    iterations: int = read_json(path)["iterations"]
+    return round(iterations * cell.minutes / measured)
 
 
 def _without_weights(configs: Sequence[str], data: Data) -> dict[str, str]:

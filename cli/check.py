@@ -42,10 +42,10 @@ def check(
             help="Read images and models in full. Default: check only their size and header.",
         ),
     ] = False,
-    mend: Annotated[
+    fix: Annotated[
         bool,
         typer.Option(
-            "--mend",
+            "--fix",
             help="Repair the faults that can be repaired locally. Files in the way move to "
             "lost+found in the workspace; nothing is deleted, and the server is not changed.",
         ),
@@ -54,13 +54,13 @@ def check(
 ) -> None:
     """Check a workspace: images, ledger, rounds.
 
-    Reports every fault with the command that fixes it. Changes nothing without --mend. Exit status:
+    Reports every fault with the command that fixes it. Changes nothing without --fix. Exit status:
     0 fine, 1 error, 3 faults found, 4 another process is using the workspace.
     """
     from sparsedet.checking.checkup import check_workspace, repair_workspace
 
     workspace = Workspace(folder)
-    run = repair_workspace if mend else check_workspace
+    run = repair_workspace if fix else check_workspace
     try:
         with progress_bar() as progress:
             found = run(
@@ -116,7 +116,7 @@ def _summary(found: "Checkup", folder: Path) -> str:
     wrong = [finding for finding in found.findings if finding.severity != "info"]
     count = "1 thing is" if len(wrong) == 1 else f"{len(wrong)} things are"
     repairable = sum(finding.repair is not None for finding in wrong)
-    advice = f", of which --mend repairs {repairable}" if repairable else ""
+    advice = f", of which --fix repairs {repairable}" if repairable else ""
     return f"{folder}: {count} wrong{advice}"
 
 

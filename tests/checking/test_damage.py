@@ -187,7 +187,7 @@ def test_what_is_repaired_here(damaged: Damaged, name: str) -> None:
     found = damaged.findings()
     assert kind in found
     assert all(one["repairable"] for one in found[kind])
-    result = damaged.check("--mend")
+    result = damaged.check("--fix")
     assert result.status == 0, result
     assert "repaired: " in result.err
     assert damaged.lost_and_found(), "what was in the way is kept"
@@ -205,7 +205,7 @@ def test_what_a_command_completes(damaged: Damaged, name: str) -> None:
     root = damaged.workspace.root
     assert all(f"sparsedet {command}" in one["command"] for one in found[kind])
     assert all(str(root) in one["command"] for one in found[kind])
-    damaged.check("--mend")
+    damaged.check("--fix")
     left = damaged.findings()
     assert all(one["command"] and not one["repairable"] for ones in left.values() for one in ones)
 
@@ -217,7 +217,7 @@ def test_what_needs_a_backup_or_a_person(damaged: Damaged, name: str) -> None:
     found = damaged.findings()
     assert kind in found
     before = json.dumps(found[kind])
-    assert damaged.check("--mend").status == 3
+    assert damaged.check("--fix").status == 3
     assert json.dumps(damaged.findings()[kind]) == before
 
 
@@ -235,7 +235,7 @@ def test_the_commands_that_findings_name_complete_a_repair(damaged: Damaged) -> 
     move_project(damaged)
     flip(damaged.workspace.ledger, 0.3, 4096)
     cut(image(damaged), 0.01)
-    assert damaged.check("--mend").status == 3
+    assert damaged.check("--fix").status == 3
     assert {"images/07.png", "ledger.sqlite"} <= damaged.lost_and_found()
     for found in damaged.findings().values():
         for one in found:

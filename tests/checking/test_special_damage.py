@@ -21,7 +21,7 @@ def test_pixels_that_were_changed_are_seen_where_images_are_read(damaged: Damage
     flip(image(damaged), 0.6)
     assert damaged.findings() == {}
     assert set(damaged.findings("--read-data")) == {"image-broken"}
-    damaged.check("--read-data", "--mend")
+    damaged.check("--read-data", "--fix")
     assert damaged.lost_and_found() == {"images/07.png"}
     assert set(damaged.findings()) == {"image-missing"}
 
@@ -102,7 +102,7 @@ def test_a_broken_file_of_an_unfinished_round_is_made_again(damaged: Damaged) ->
     cut(folder.mined)
     found = damaged.findings()
     assert [one["where"] for one in found["round-file"]] == ["rounds/002/mined.json"]
-    assert damaged.check("--mend").status == 0
+    assert damaged.check("--fix").status == 0
     assert folder.next_step == "mine"
     assert folder.run.model.exists()
     assert damaged.findings() == {}
@@ -114,5 +114,5 @@ def test_a_ledger_of_a_later_version_is_left_alone(damaged: Damaged) -> None:
     before = damaged.workspace.ledger.read_bytes()
     (one,) = damaged.findings()["ledger-broken"]
     assert "another version of sparsedet" in one["what"]
-    assert damaged.check("--mend").status == 3
+    assert damaged.check("--fix").status == 3
     assert damaged.workspace.ledger.read_bytes() == before

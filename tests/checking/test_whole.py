@@ -45,7 +45,7 @@ def test_the_rounds_have_what_is_checked(damaged: Damaged) -> None:
 
 def test_repairing_what_is_whole_changes_nothing(damaged: Damaged) -> None:
     before = snapshot(damaged.folder)
-    result = damaged.check("--mend")
+    result = damaged.check("--fix")
     assert (result.status, result.err) == (0, "")
     assert snapshot(damaged.folder) == before
 
@@ -102,7 +102,7 @@ def test_a_workspace_in_which_somebody_works(damaged: Damaged) -> None:
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        for options in ((), ("--mend",), ("--json",)):
+        for options in ((), ("--fix",), ("--json",)):
             result = damaged.check(*options)
             assert (result.status, result.out) == (4, "")
             (line,) = result.err.splitlines()
@@ -117,7 +117,7 @@ def test_several_may_look_at_a_time_and_nobody_changes_anything_meanwhile(
 ) -> None:
     with damaged.workspace.shared_lock():
         assert damaged.check().status == 0
-        assert damaged.check("--mend").status == 4
+        assert damaged.check("--fix").status == 4
 
 
 def test_nothing_is_asked_of_a_server_by_default(damaged: Damaged) -> None:

@@ -50,8 +50,8 @@ def run_round(
         str | None,
         typer.Option(
             "--budget",
-            help="Limit the round's queue of images: 30min, 2h or 200-images. Default: from "
-            "sparsedet.toml.",
+            help="Limit the round's queue of images, or its contact sheets: 30min, 2h or "
+            "200-images. Default: from sparsedet.toml.",
         ),
     ] = None,
     iterations: Annotated[

@@ -59,8 +59,8 @@ class _Round:
     def expected(self) -> set[str]:
         """Region ids that must be in the ledger.
 
-        These are not all mined boxes: if the budget limits a queue, only those of its images are
-        pushed, and none of the blind sample's.
+        These are not all mined boxes: if the budget limits a queue or contact sheets, only those on
+        its images or on the sheets are pushed, and none of the blind sample's.
         """
         ids = {image.id: image.tool_id for image in self.dataset.images}
         left_out, opened = self._left_out, self.opened
@@ -68,6 +68,7 @@ class _Round:
             self.record.get("place", {}).get("mode") in ("draft", "sheets")
             or not self.folder.candidates.exists()
         )
+        left_out_boxes = set(self.record.get("left_out") or ())
         on_sheets = self._on_sheets()
         in_lots = {id for lot in read_lots(self.folder) for id in lot.boxes}
         return {
@@ -75,6 +76,7 @@ class _Round:
             for box in self.mined
             if (tool_id := ids.get(box.image_id)) is not None
             and tool_id not in left_out
+            and box.region_id not in left_out_boxes
             and (
                 everything
                 or tool_id in opened

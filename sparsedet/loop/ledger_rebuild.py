@@ -164,7 +164,7 @@ def _parts(
     dataset = read_coco(folder.annotations)
     mined = read_mined(folder.mined, dataset)
     dataset, queue = _queue(record, dataset, folder.push)
-    held = frozenset[str]().union(*(lot.rest for lot in read_lots(folder)))
+    not_up = frozenset(record.get("left_out") or ()).union(*(lot.rest for lot in read_lots(folder)))
     on_sheets = _on_sheets(folder)
     parts = []
     for content in pushed_parts(record):
@@ -172,7 +172,7 @@ def _parts(
         boxes = [
             box
             for box in mined
-            if box.region_id not in held
+            if box.region_id not in not_up
             and (box.region_id in on_sheets) == (place.mode == "sheets")
         ]
         # Skipped images were part of the push; the next one looks for them again.

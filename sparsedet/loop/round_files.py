@@ -45,6 +45,7 @@ class _Push(_PushPart):
     reviews: list[str] = []
     skipped_images: list[str] = []
     withdrawn: list[str] = []
+    left_out: list[str] = []
     queue: Any = None
     """Used only to rebuild a ledger, which validates it."""
     suspicions: list[dict[str, Any]] = []

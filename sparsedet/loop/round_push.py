@@ -40,7 +40,7 @@ def push_round(
         settings: the workspace's settings.
         ledger: the ledger with all reviews; records the push.
         connections: connections to the annotation tools.
-        budget: limits the queue; None: as in the settings.
+        budget: limits the queue, or the sheets; None: as in the settings.
         say: receives messages for the user.
         progress: called while pushing.
     """
@@ -81,6 +81,7 @@ def push_round(
             "withdrawn": sorted(wanted.withdrawn),
             "queue": queue_record(plan.queue, dataset),
             "held": len(plan.held),
+            "left_out": sorted(plan.left_out),
             "suspicions": marks_record(suspicions, dataset, skipped),
         }
     return record | {

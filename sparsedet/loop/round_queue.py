@@ -12,10 +12,12 @@ from sparsedet.completeness.budget import Budget, parse_budget
 from sparsedet.completeness.costs import ReviewCosts
 from sparsedet.completeness.lots import Lot
 from sparsedet.completeness.queue import Outlook, ShownBox, draw_audit, plan_queue
+from sparsedet.completeness.sheet_budget import within_budget
 from sparsedet.completeness.similar_order import alike_together
 from sparsedet.ledger import Ledger, QueueEntry
 from sparsedet.loop.lot_boxes import lots_of_round, released_boxes
 from sparsedet.loop.lot_file import RoundLot, read_lots, round_lots
+from sparsedet.loop.round_sheets import stored_sheets
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.standing import assess_round, review_costs
 from sparsedet.loop.workspace import RoundFolder, Workspace
@@ -41,6 +43,8 @@ class RoundPlan:
     """Boxes to accept by sample, if it is good enough."""
     held: tuple[MinedBox, ...] = ()
     """Boxes of the lots that wait for the samples."""
+    left_out: frozenset[str] = frozenset()
+    """Region ids of the boxes that no contact sheet shows because of the budget."""
 
 
 def plan_round(
@@ -54,7 +58,8 @@ def plan_round(
     """Return a round's queue, and the mined boxes on its images.
 
     Drafts have no queue: they appear on the annotated project's own tasks, wherever something was
-    mined. Neither do contact sheets: nobody draws on them.
+    mined. Neither do contact sheets, if these are all that is pushed: nobody draws on them, and the
+    budget limits the sheets.
 
     Args:
         workspace: the workspace with earlier rounds.
@@ -62,17 +67,16 @@ def plan_round(
         dataset: the round's annotations.
         settings: the workspace's settings.
         ledger: the ledger with the reviews.
-        budget: limits the queue; None: as in the settings.
+        budget: limits the queue, or the sheets; None: as in the settings.
     """
     mined = read_mined(folder.mined, dataset)
     everything = (*mined, *released_boxes(workspace, ledger, dataset, mined))
-    if settings.review.mode == "sheets":
-        ids = frozenset(box.region_id for box in everything)
-        return RoundPlan((), everything, frozenset(), ids)
-    if settings.review.mode == "draft" or not folder.candidates.exists():
-        return RoundPlan((), everything, frozenset())
     if budget is None and settings.review.budget:
         budget = parse_budget(settings.review.budget)
+    if settings.review.mode == "sheets":
+        return _on_sheets_alone(folder, everything, dataset, budget, review_costs(settings, ledger))
+    if settings.review.mode == "draft" or not folder.candidates.exists():
+        return RoundPlan((), everything, frozenset())
     found = assess_round(folder, dataset, settings, ledger)
     context = needing_context(everything, dataset)
     costs = review_costs(settings, ledger)
@@ -99,6 +103,29 @@ def plan_round(
         frozenset(box.region_id for box in shown if box.image_id in on_sheets),
         tuple(lots),
         tuple(box for box in mined if box.region_id in held),
+    )
+
+
+def _on_sheets_alone(
+    folder: RoundFolder,
+    boxes: Sequence[MinedBox],
+    dataset: Dataset,
+    budget: Budget | None,
+    costs: ReviewCosts,
+) -> RoundPlan:
+    """Return the plan of a round whose boxes are judged on contact sheets only."""
+    shown = {box.region_id for box in boxes}
+    if folder.sheets.exists():
+        # An interrupted push may have shown them already.
+        shown &= {crop.region_id for sheet in stored_sheets(folder) for crop in sheet.crops}
+    elif budget is not None:
+        shown = {box.region_id for box in within_budget(boxes, dataset, budget, costs)}
+    return RoundPlan(
+        (),
+        tuple(box for box in boxes if box.region_id in shown),
+        frozenset(),
+        frozenset(shown),
+        left_out=frozenset(box.region_id for box in boxes if box.region_id not in shown),
     )
 
 

@@ -28,7 +28,7 @@ from sparsedet.loop.round_options import NO_OPTIONS, RoundOptions, options_of, w
 from sparsedet.loop.round_push import push_round
 from sparsedet.loop.round_report import RoundReport, report_of
 from sparsedet.loop.round_training import RoundTraining
-from sparsedet.loop.settings import Settings
+from sparsedet.loop.settings import NO_BUDGET, Settings
 from sparsedet.loop.standing import write_estimate
 from sparsedet.loop.suspicions import count_suspicions
 from sparsedet.loop.workspace import RoundFolder, Workspace, owner_id
@@ -107,12 +107,14 @@ class Rounds:
             restart: start the current round over, with a fresh pull.
             push_anyway: push even if the model is guessing.
             take_over: take the project over from another workspace or push mode.
-            budget: limits the queue; None: as in the settings.
+            budget: limits the queue, or the sheets; None: as in the settings.
             options: options of the round that this call runs or begins.
 
         Raises:
             SparseDetError: for invalid settings, before the round does anything.
         """
+        if budget is not None and self.settings.review.mode == "draft":
+            raise SparseDetError(f"{self.workspace.settings_file}: {NO_BUDGET}")
         begun = self.workspace.all_rounds()
         current = begun[-1] if begun else self.workspace.round(1)
         if current.push.exists():

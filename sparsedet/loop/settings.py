@@ -26,6 +26,9 @@ ReviewMode = Literal[ModeName, "auto"]
 """A push mode, or `auto`: each box is reviewed where that takes least time."""
 
 
+NO_BUDGET = 'mode = "draft" has no queue that a budget could limit'
+
+
 class _Section(BaseModel):
     # A project's number may be unquoted.
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
@@ -111,7 +114,7 @@ class ReviewSettings(_Section):
     suspicions: int = Field(default=50, ge=0)
     """Maximum number of suspicious annotations marked per round."""
     budget: str = ""
-    """Limits the queue; see `parse_budget`."""
+    """Limits the queue or the contact sheets; see `parse_budget`."""
     accept: AcceptSettings = AcceptSettings()
     costs: CostSettings = CostSettings()
 
@@ -128,6 +131,12 @@ class ReviewSettings(_Section):
         except SparseDetError as error:
             raise ValueError(str(error)) from error
         return value
+
+    @model_validator(mode="after")
+    def _check_budget_has_use(self) -> Self:
+        if self.budget and self.mode == "draft":
+            raise ValueError(f"{NO_BUDGET}; remove it")
+        return self
 
     @model_validator(mode="after")
     def _check_accept(self) -> Self:

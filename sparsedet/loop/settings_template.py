@@ -56,7 +56,8 @@ audit = 0
 # Maximum number of suspicious annotations marked per round on the images of its queue: wrong class,
 # badly placed, duplicate, sliver; the most certain ones first. 0: none.
 suspicions = 0
-# Limits the queue of a round: "30min", "2h" or "200-images"; "": no limit.
+# Limits the queue of a round: "30min", "2h" or "200-images"; "": no limit. A contact sheet counts
+# as an image; mode sheets leaves out the least certain boxes. Mode draft has nothing to limit.
 budget = ""
 # Nearly certain boxes of a class form a lot: people review a random sample, and if it is good
 # enough, the others are accepted unseen. A lot whose share of right boxes is below `precision`

@@ -12,6 +12,7 @@ import pytest
 from sparsedet.annotations import Dataset, read_coco, write_coco
 from sparsedet.annotations.mined_boxes import MinedBox, write_mined
 from sparsedet.atomic_io import write_json
+from sparsedet.completeness.budget import Budget
 from sparsedet.errors import RunError, SparseDetError
 from sparsedet.integrations.files import FilesTool
 from sparsedet.integrations.files.review_mode import FileReviewMode
@@ -70,6 +71,14 @@ def test_wrong_settings_stop_a_round_before_it_begins(
     with pytest.raises(SparseDetError) as caught:
         rounds(workspace).advance()
     assert message in str(caught.value)
+    assert workspace.all_rounds() == []
+
+
+def test_drafts_have_no_queue_to_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FilesTool, "push_modes", {"draft": FileReviewMode})
+    workspace = make_workspace(tmp_path, review={"mode": "draft"})
+    with pytest.raises(SparseDetError, match=r'sparsedet\.toml: mode = "draft" has no queue'):
+        rounds(workspace).advance(budget=Budget(images=2))
     assert workspace.all_rounds() == []
 
 

@@ -37,7 +37,7 @@ SOURCE = Source(tool="label-studio", url="http://localhost:8080", project="7")
         Settings(
             source=Source(tool="files", url='C:\\data "quoted"', project="."),
             review=ReviewSettings(
-                mode="draft",
+                mode="sheets",
                 complete_control="done",
                 audit=5,
                 suspicions=0,
@@ -94,6 +94,7 @@ def test_keys_become_words_of_the_command_line() -> None:
         ),
         ("@\n[validation]\ngroup_by = 'regex:('", "validation.group_by: can't group images by"),
         ("@\n[review]\naccept = {precision = 1}", "review.accept.precision = 1: input should be"),
+        ("@\n[review]\nmode = 'draft'\nbudget = '2h'", 'review: mode = "draft" has no queue that'),
         (
             "@\n[review]\nmode = 'draft'\naccept = {precision = 0.9}",
             'review: accept needs mode = "review-project"',

@@ -11,6 +11,7 @@ from sparsedet.atomic_io import read_json
 from sparsedet.loop.pushing import Pusher
 from sparsedet.loop.round_sheets import stored_sheets
 from sparsedet.loop.settings import AcceptSettings, ReviewMode
+from sparsedet.sheets.arrangement import CROPS
 from sparsedet.simulation import Behaviour, Reviewer, simulate_reviews
 from tests.loop.lot_project import ACCEPT, LotProject
 
@@ -123,3 +124,52 @@ def test_boxes_of_a_lot_that_failed_go_up_where_only_sheets_are_wanted(tmp_path:
     project.use_mode("sheets")
     project.round(2, found=0)
     assert up(project).keys() & rest == rest
+
+
+def sizes(project: LotProject) -> list[int]:
+    """Return the number of crops of each open sheet."""
+    return [len(sheet.regions) for sheet in project.open_reviews()["sheets"]]
+
+
+def test_a_budget_limits_the_sheets(tmp_path: Path) -> None:
+    project = LotProject(tmp_path, NO_LOTS, mode="sheets", budget="2-images")
+    folder = project.round(1)
+    assert sizes(project) == [CROPS, CROPS]
+    assert project.open_reviews().keys() == {"sheets"}
+    assert up(project) == dict.fromkeys(waiting(project), 1)
+    assert "ledger.sqlite" not in project.command("check", "work").out
+
+    # Undecided boxes go to images, whose reviews say nothing about what was left out.
+    sheet, other = project.open_reviews()["sheets"]
+    sheet.submit([replace(region, unsure=True) for region in sheet.regions])
+    other.submit(other.regions)
+    folder = project.round(2)
+    for image in project.open_reviews()["review-project"]:
+        image.submit(image.regions)
+    project.rounds.collect(folder)
+    before = Counter(box.outcome for box in project.boxes())
+    assert before == {"accepted": 2 * CROPS, "pending": 2 * CROPS}
+    for file in project.workspace.root.glob("ledger.sqlite*"):
+        file.unlink()
+    project.rounds.collect(folder)
+    assert Counter(box.outcome for box in project.boxes()) == before
+
+
+def test_an_interrupted_push_keeps_its_sheets_without_the_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--budget` may be missing in the second call."""
+    project = LotProject(tmp_path, NO_LOTS, mode="sheets", budget="2-images")
+
+    def killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Pusher, "push", killed)
+        with pytest.raises(Killed):
+            project.round(1)
+    project.budget = ""
+    project.use_mode("sheets")
+    project.rounds.advance(force=True, push_anyway=True)
+    assert project.open_reviews().keys() == {"sheets"}
+    assert sizes(project) == [CROPS, CROPS]

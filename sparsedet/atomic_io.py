@@ -5,6 +5,7 @@ import gc
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ _LONGEST_NAME = 230
 """Bytes; file systems allow 255, and temporary names are longer."""
 _HALF_WRITTEN = ".*.tmp"
 """Pattern of the names that `_temporary` returns."""
+_WRITER = re.compile(r"\..+\.([0-9]{1,9})\.tmp(-journal|-wal|-shm)?")
 
 
 @contextmanager
@@ -156,6 +158,15 @@ def remove_half_written(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def writer_of(path: Path) -> int | None:
+    """Return the id of the process that writes, or wrote, a temporary file; None: it is none.
+
+    SQLite's files of a temporary ledger are temporary, too.
+    """
+    found = _WRITER.fullmatch(path.name)
+    return int(found[1]) if found else None
 
 
 @contextmanager

@@ -77,7 +77,7 @@ def repair_workspace(
     check_is_workspace(workspace)
     repaired: list[str] = []
     failed: list[str] = []
-    with workspace.lock():
+    with workspace.lock(tidy=False):
         lost = LostAndFound(workspace.root)
         tried: set[tuple[str, str, str]] = set()
         while True:

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from sparsedet.atomic_io import write_text
 from sparsedet.errors import SparseDetError, WorkspaceBusyError
+from sparsedet.loop.leftovers import remove_leftovers
 from sparsedet.reading import read_text
 
 if TYPE_CHECKING:
@@ -195,13 +196,14 @@ class Workspace:
         write_settings(settings, self.settings_file)
 
     @contextmanager
-    def lock(self, *, brief: bool = False) -> Iterator[None]:
+    def lock(self, *, brief: bool = False, tidy: bool = True) -> Iterator[None]:
         """Lock the workspace against changes by other sparsedet processes during the block.
 
         The operating system releases the lock when the process ends for any reason.
 
         Args:
             brief: the block is short enough for others to wait for it silently.
+            tidy: remove what killed processes left half-written, unless it is brief.
 
         Raises:
             WorkspaceBusyError: when another process holds the lock for longer.
@@ -220,6 +222,8 @@ class Workspace:
                     held.enter_context(lock.acquire(_BRIEF_SECONDS if _is_held(short) else 0))
             except Timeout:
                 raise self._busy() from None
+            if tidy and not brief:
+                remove_leftovers(self.root)
             yield
 
     @contextmanager

@@ -1,5 +1,6 @@
 """The files of a project folder, and how commands find them."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,55 @@ def test_what_locate_can_not_find(workspace: Workspace, tmp_path: Path) -> None:
         locate(tmp_path, None)
     with pytest.raises(SparseDetError, match="missing image folder"):
         locate(tmp_path / "train.json", None)
+
+
+DEAD = 99_999_999
+"""The id of no process."""
+
+
+@pytest.mark.parametrize(
+    ("name", "goes"),
+    [
+        (".annotations.json.PID.tmp", True),
+        (".ledger.sqlite.PID.tmp-journal", True),
+        ("rounds/001/.review.json.PID.tmp", True),
+        ("rounds/001/run/.metrics.json.PID.tmp", True),
+        ("rounds/001/.run.PID.tmp/model.pth", True),
+        (".notes.txt.PID.tmp", False),
+        ("other/.annotations.json.PID.tmp", False),
+        ("rounds/001/.review.json.tmp", False),
+        ("rounds/001/review.json.PID.tmp", False),
+    ],
+)
+def test_a_lock_removes_what_killed_processes_left(
+    workspace: Workspace, name: str, goes: bool
+) -> None:
+    dead, alive = (workspace.root / name.replace("PID", str(id)) for id in (DEAD, os.getppid()))
+    for path in (dead, alive):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("half")
+    for options in ({"tidy": False}, {"brief": True}):
+        with workspace.lock(**options):
+            assert dead.exists()
+    with workspace.lock():
+        assert dead.exists() != goes
+    if "PID" in name:
+        assert alive.exists()
+    assert workspace.annotations.exists()
+
+
+def test_a_lock_removes_nothing_behind_a_link(workspace: Workspace, tmp_path: Path) -> None:
+    outside = tmp_path / "outside" / f".review.json.{DEAD}.tmp"
+    outside.parent.mkdir()
+    outside.write_text("half")
+    for link in (workspace.rounds / "001", workspace.rounds):
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(outside.parent)
+        with workspace.lock():
+            assert outside.exists()
+        link.unlink()
+        if link.parent == workspace.rounds:
+            link.parent.rmdir()
 
 
 def test_rounds_are_found_in_order(workspace: Workspace) -> None:

@@ -171,9 +171,9 @@ def _push(
     from sparsedet.annotations import read_coco
     from sparsedet.annotations.mined_boxes import read_mined
     from sparsedet.loop.elsewhere import clear_elsewhere
-    from sparsedet.loop.lots import settle_lots
+    from sparsedet.loop.lots import collect_and_settle
     from sparsedet.loop.pushing import Pusher, up_for_review
-    from sparsedet.loop.reviews import Connections, collect_reviews
+    from sparsedet.loop.reviews import Connections
     from sparsedet.loop.round_sheets import pictures_of
     from sparsedet.loop.workspace import locate
     from sparsedet.plugins import load_integration
@@ -195,9 +195,9 @@ def _push(
             raise SparseDetError("--dry-run changes nothing, so it can't take a project over")
         connections = Connections(settings, connection, owner=owner)
         # Boxes reviewed in the meantime must not be replaced.
-        collect_reviews(record, connections, source.annotations, say=say, progress=progress)
-        if workspace:
-            settle_lots(workspace, record, source.annotations, say=say)
+        collect_and_settle(
+            workspace, record, connections, source.annotations, say=say, progress=progress
+        )
         pusher = Pusher(
             record,
             connections,
@@ -265,9 +265,9 @@ def _undo(
     dry_run: bool,
     json_output: bool,
 ) -> None:
-    from sparsedet.loop.lots import settle_lots
+    from sparsedet.loop.lots import collect_and_settle
     from sparsedet.loop.push_undo import undo_push
-    from sparsedet.loop.reviews import Connections, collect_reviews
+    from sparsedet.loop.reviews import Connections
 
     if round is not None and not round.isdigit():
         raise SparseDetError(f"--undo {round}: expected a round number, or nothing")
@@ -284,9 +284,8 @@ def _undo(
         connections = Connections(settings, url=url, owner=owner_id(file.parent))
         # A box whose review was just submitted must not be withdrawn.
         rule = settings.source.annotations if settings else "ground-truth-first"
-        collect_reviews(record, connections, rule, say=say, progress=progress)
-        if workspace and file == workspace.ledger:
-            settle_lots(workspace, record, rule, say=say)
+        own = workspace if workspace and file == workspace.ledger else None
+        collect_and_settle(own, record, connections, rule, say=say, progress=progress)
         report = undo_push(
             record,
             connections,

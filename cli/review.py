@@ -118,9 +118,9 @@ def review(
     from sparsedet.atomic_io import write_json
     from sparsedet.ledger import Ledger
     from sparsedet.loop.ledger_rebuild import rebuild
-    from sparsedet.loop.lots import settle_lots
+    from sparsedet.loop.lots import collect_and_settle
     from sparsedet.loop.merging import Merging
-    from sparsedet.loop.reviews import Connections, collect_reviews
+    from sparsedet.loop.reviews import Connections
     from sparsedet.loop.standing import write_estimate
     from sparsedet.loop.suspicions import count_suspicions
 
@@ -148,9 +148,8 @@ def review(
                 raise SparseDetError(
                     f"{record.path}: nothing has been pushed yet; see `sparsedet push`"
                 )
-            collect_reviews(record, connections, rule, say=say, progress=progress)
-            if ledger is None:
-                settle_lots(workspace, record, rule, say=say)
+            own = workspace if ledger is None else None
+            collect_and_settle(own, record, connections, rule, say=say, progress=progress)
             # What merges replace is kept next to the ledger, wherever the command runs.
             merging = Merging(record, connections, Workspace(file.parent), rule, progress)
             result = _merged(

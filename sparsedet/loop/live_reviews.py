@@ -12,8 +12,8 @@ from threading import Condition, Thread
 from sparsedet.errors import WorkspaceBusyError
 from sparsedet.ledger import Ledger
 from sparsedet.loop.ledger_rebuild import rebuild
-from sparsedet.loop.lots import settle_lots
-from sparsedet.loop.reviews import Connections, collect_reviews, note_address
+from sparsedet.loop.lots import collect_and_settle
+from sparsedet.loop.reviews import Connections, note_address
 from sparsedet.loop.standing import write_estimate
 from sparsedet.loop.workspace import Workspace, owner_id
 from sparsedet.tool import AnnotationTool
@@ -142,8 +142,7 @@ def collect_now(
                 return False
             connections = Connections(settings, tool, owner=owner_id(workspace.root))
             rule = settings.source.annotations
-            collect_reviews(ledger, connections, rule, say=logger.warning)
-            settle_lots(workspace, ledger, rule, say=logger.warning)
+            collect_and_settle(workspace, ledger, connections, rule, say=logger.warning)
             write_estimate(workspace, settings, ledger)
     return True
 

@@ -14,9 +14,9 @@ from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, LedgerBox, Place
 from sparsedet.loop.lot_file import RoundLot, all_lots, write_lot
-from sparsedet.loop.reviews import Say
+from sparsedet.loop.reviews import Connections, Say, collect_reviews
 from sparsedet.loop.workspace import Workspace
-from sparsedet.push_modes import PlaceReviews
+from sparsedet.push_modes import PlaceReviews, Progress, no_progress
 from sparsedet.reviews import AnnotationRule, Review
 
 
@@ -33,17 +33,31 @@ class UndoneLot:
     """Those of the pending boxes that the annotated project keeps until the next merge."""
 
 
-def settle_lots(
-    workspace: Workspace, ledger: Ledger, rule: AnnotationRule = "ground-truth-first", *, say: Say
+def collect_and_settle(
+    workspace: Workspace | None,
+    ledger: Ledger,
+    connections: Connections,
+    rule: AnnotationRule,
+    *,
+    say: Say,
+    progress: Progress = no_progress,
 ) -> None:
-    """Settle every lot whose sample is decisive; called whenever reviews were read.
+    """Read all reviews, then settle every lot whose sample is decisive.
 
     Args:
-        workspace: the workspace with the rounds.
-        ledger: the ledger with the current reviews.
+        workspace: the workspace of the ledger; None for a ledger without rounds, which has no lots.
+        ledger: receives the reviews.
+        connections: connections to the review places.
         rule: how to combine parallel reviews.
-        say: receives a line for each settled lot.
+        say: receives messages for the user.
+        progress: called while reading.
     """
+    collect_reviews(ledger, connections, rule, say=say, progress=progress)
+    if workspace is not None:
+        _settle(workspace, ledger, rule, say)
+
+
+def _settle(workspace: Workspace, ledger: Ledger, rule: AnnotationRule, say: Say) -> None:
     waiting = [(folder, lot) for folder, lot in all_lots(workspace) if lot.state == "waiting"]
     if not waiting:
         return

@@ -6,9 +6,9 @@ from sparsedet.annotations import Dataset
 from sparsedet.ledger import Ledger
 from sparsedet.ledger import Source as LedgerSource
 from sparsedet.loop.feedback import Feedback, with_feedback
-from sparsedet.loop.lots import settle_lots
+from sparsedet.loop.lots import collect_and_settle
 from sparsedet.loop.reimports import follow_reimports
-from sparsedet.loop.reviews import Connections, Say, collect_reviews
+from sparsedet.loop.reviews import Connections, Say
 from sparsedet.loop.settings import Source
 from sparsedet.loop.workspace import Workspace
 from sparsedet.push_modes import Progress, no_progress
@@ -41,8 +41,9 @@ def pull_with_reviews(
     with closing(Ledger(workspace.ledger)) as ledger:
         follow_reimports(ledger, connections, source, pulled, workspace.images, say)
         _note_pull(ledger, connections.ledger_source(source), pulled)
-        collect_reviews(ledger, connections, source.annotations, say=say, progress=progress)
-        settle_lots(workspace, ledger, source.annotations, say=say)
+        collect_and_settle(
+            workspace, ledger, connections, source.annotations, say=say, progress=progress
+        )
         # Reviews of other projects in the ledger name none of these images.
         reviewed = [image for known in ledger.sources() for image in ledger.image_reviews(known)]
         feedback = with_feedback(pulled, ledger.boxes(), reviewed, source.annotations)

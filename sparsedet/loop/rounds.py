@@ -19,9 +19,9 @@ from sparsedet.errors import SparseDetError, TrainingError
 from sparsedet.ledger import Ledger
 from sparsedet.loop.guessing import guessing
 from sparsedet.loop.ledger_rebuild import rebuild
-from sparsedet.loop.lots import settle_lots
+from sparsedet.loop.lots import collect_and_settle
 from sparsedet.loop.pulling import pull_with_reviews
-from sparsedet.loop.reviews import Connections, Say, collect_reviews, note_address
+from sparsedet.loop.reviews import Connections, Say, note_address
 from sparsedet.loop.round_files import read_known, read_push
 from sparsedet.loop.round_mining import mine_round
 from sparsedet.loop.round_options import NO_OPTIONS, RoundOptions, options_of, write_options
@@ -195,8 +195,14 @@ class Rounds:
         )
 
     def _collect(self, ledger: Ledger) -> None:
-        collect_reviews(ledger, self._connections, self._rule, say=self.say, progress=self.progress)
-        settle_lots(self.workspace, ledger, self._rule, say=self.say)
+        collect_and_settle(
+            self.workspace,
+            ledger,
+            self._connections,
+            self._rule,
+            say=self.say,
+            progress=self.progress,
+        )
 
     def _training_with(self, options: RoundOptions) -> RoundTraining:
         return RoundTraining(

@@ -1,12 +1,11 @@
 """`sparsedet push`."""
 
-import hashlib
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,7 +19,6 @@ from .output import command, echo, emit_json, say
 if TYPE_CHECKING:
     from sparsedet.ledger import Ledger
     from sparsedet.loop.settings import Settings, Source
-    from sparsedet.push_modes import ModeName
 
 
 def push(
@@ -100,6 +98,7 @@ def push(
     changed. A push is idempotent: repeat an interrupted one to complete it. Unreviewed boxes of
     older models are replaced.
     """
+    from sparsedet.loop.push_file import push_file
 
     workspace = enclosing(data)
     settings = workspace.settings() if workspace else None
@@ -120,28 +119,46 @@ def push(
     with (
         workspace.lock() if workspace else nullcontext(),
         _opened(file, workspace, settings) as record,
+        progress_bar() as progress,
     ):
-        result = _push(
-            record,
-            own,
-            settings,
-            source,
-            how,
+        report, new = push_file(
             boxes_file,
             annotations,
-            model_version,
+            record,
+            source,
+            how,
+            workspace=own,
+            settings=settings,
+            model_version=model_version,
             named_url=bool(url),
             take_over=take_over,
             dry_run=dry_run,
+            say=say,
+            progress=progress,
         )
     if json_output:
-        emit_json({**result, "ledger": str(file)})
+        emit_json(
+            {
+                "review_project": report.review_project,
+                "url": report.url,
+                "model_version": report.model_version,
+                "mode": how,
+                "images": report.images,
+                "boxes": report.boxes,
+                "created": report.created,
+                "deleted": report.deleted,
+                "skipped": dict(report.skipped),
+                "new_in_ledger": new,
+                "dry_run": dry_run,
+                "ledger": str(file),
+            }
+        )
         return
     verb = "would be" if dry_run else "are"
     echo(
-        f"{result['boxes']} mined boxes on {result['images']} images {verb} up for review at "
-        f"{result['url']} (model version {result['model_version']}; {result['created']} images new "
-        f"or changed, {result['deleted']} outdated predictions, drafts and tasks deleted)"
+        f"{report.boxes} mined boxes on {report.images} images {verb} up for review at "
+        f"{report.url} (model version {report.model_version}; {report.created} images new "
+        f"or changed, {report.deleted} outdated predictions, drafts and tasks deleted)"
     )
     if dry_run:
         say("nothing was pushed (--dry-run)")
@@ -151,89 +168,6 @@ def push(
     else:
         settled_by = command("review", Path(), f"--ledger {shlex.quote(str(file))}")
     say(f"next: review them there, then: {settled_by}")
-
-
-def _push(
-    record: "Ledger",
-    workspace: Workspace | None,
-    settings: "Settings | None",
-    source: "Source",
-    mode: "ModeName",
-    mined: Path,
-    annotations: Path,
-    model_version: str | None,
-    *,
-    named_url: bool,
-    take_over: bool,
-    dry_run: bool,
-) -> dict[str, Any]:
-    """Push, and return the result as JSON values; `workspace` is the one that owns the ledger."""
-    from sparsedet.annotations import read_coco
-    from sparsedet.annotations.mined_boxes import read_mined
-    from sparsedet.loop.elsewhere import clear_elsewhere
-    from sparsedet.loop.lots import collect_and_settle
-    from sparsedet.loop.pushing import Pusher, up_for_review
-    from sparsedet.loop.reviews import Connections
-    from sparsedet.loop.round_sheets import pictures_of
-    from sparsedet.loop.workspace import locate
-    from sparsedet.plugins import load_integration
-    from sparsedet.sheets.arrangement import arrange
-    from sparsedet.tool import ToolOptions
-
-    dataset = read_coco(annotations)
-    boxes = read_mined(mined, dataset)
-    version = model_version or _default_version(mined, (box.region_id for box in boxes))
-    owner = owner_id(record.path.parent)
-    options = settings.tool_options(owner) if settings else ToolOptions(owner=owner)
-    connection = load_integration(source.tool)(
-        source.url or None, replace(options, named_url=named_url)
-    )
-    with progress_bar() as progress:
-        if not dry_run:
-            connection.push_modes[mode].prepare(source.project, take_over=take_over)
-        elif take_over:
-            raise SparseDetError("--dry-run changes nothing, so it can't take a project over")
-        connections = Connections(settings, connection, owner=owner)
-        # Boxes reviewed in the meantime must not be replaced.
-        collect_and_settle(
-            workspace, record, connections, source.annotations, say=say, progress=progress
-        )
-        pusher = Pusher(
-            record,
-            connections,
-            source,
-            mode,
-            locate(annotations, None)[1],
-            say,
-            progress,
-        )
-        wanted = up_for_review(record, dataset, boxes, version)
-        sheets = []
-        if mode == "sheets":
-            # From all boxes, not only unreviewed ones, so that a repeated push makes the same
-            # sheets.
-            mined_now = {box.region_id for box in boxes}
-            older = [box for box in wanted.boxes if box.region_id not in mined_now]
-            layouts = [*arrange(boxes, dataset), *arrange(older, dataset)]
-            folder = record.path.parent / "sheets"
-            sheets = pictures_of(layouts, dataset, pusher.images, folder, progress)
-        deleted = clear_elsewhere(pusher, dataset, wanted, model_version=version, dry_run=dry_run)
-        report, new = pusher.push(
-            dataset, wanted, model_version=version, sheets=sheets, dry_run=dry_run
-        )
-    return {
-        "review_project": report.review_project,
-        "url": report.url,
-        "model_version": version,
-        "mode": mode,
-        "images": report.images,
-        "boxes": report.boxes,
-        "created": report.created,
-        "deleted": report.deleted + deleted,
-        "skipped": dict(report.skipped),
-        "new_in_ledger": new,
-        "dry_run": dry_run,
-    }
 
 
 @contextmanager
@@ -335,14 +269,3 @@ def _source(
         url=url or (known.url if known else ""),
         project=project or (known.project if known else ""),
     )
-
-
-def _default_version(mined: Path, region_ids: Iterable[str]) -> str:
-    """Return the id of the run that mined the boxes, or a name derived from the boxes."""
-    from sparsedet.annotations.mined_boxes import meta_path
-    from sparsedet.atomic_io import read_json
-
-    meta = read_json(meta_path(mined)) if meta_path(mined).exists() else {}
-    if isinstance(meta, dict) and meta.get("run_id"):
-        return str(meta["run_id"])
-    return "mined-" + hashlib.sha256("|".join(sorted(region_ids)).encode()).hexdigest()[:12]

@@ -49,6 +49,7 @@ def test_a_table_may_be_written_again(tmp_path: Path) -> None:
     check_replaceable(tmp_path / "boxes.csv", CSV)
 
 
+@pytest.mark.timeout(20)
 def test_a_pipe_is_not_read(tmp_path: Path) -> None:
     """As in `-o /dev/stdout | head`, which would wait forever."""
     os.mkfifo(tmp_path / "pipe")

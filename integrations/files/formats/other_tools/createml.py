@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from sparsedet.annotations.faults import IMAGE_BROKEN, LABELS_BROKEN, Faults
+from sparsedet.annotations.faults import IMAGE_BROKEN, Faults
 from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.reading import quoted, read_list
 
 from ..conversion import LabelledBox
-from .file_kinds import candidate_names, has_json, json_files, split_of
+from .file_kinds import candidate_names, has_json, split_of
+from .json_records import json_records
 from .read_format import ReadFormat
 from .records import Entry, Record, Records, Size
 from .shapes import number
@@ -31,15 +32,9 @@ class CreateMlFormat(ReadFormat):
 
     def records(self, path: Path, images: Path | None, faults: Faults) -> Records:
         """Read the files; the split comes from a file's folder or name."""
-        root = path.parent if path.is_file() else path
-        files = json_files(path, "createml")
-        if not files:
-            raise AnnotationError(f"{path}: not a CreateML file ({self.layout})")
-        records: list[Record] = []
-        for file in files:
-            with faults.left_out(LABELS_BROKEN, file.name):
-                records += _file(root, file, faults)
-        return Records(root / "labels.json", records)
+        expected = f"a CreateML file ({self.layout})"
+        found = json_records(path, "createml", expected, faults, _file)
+        return Records(found.root / "labels.json", found.records)
 
 
 def _file(root: Path, file: Path, faults: Faults) -> list[Record]:

@@ -5,18 +5,17 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sparsedet.annotations import Box, Dataset, Image
-from sparsedet.annotations.faults import LABELS_BROKEN, Faults
+from sparsedet.annotations.faults import Faults
 from sparsedet.atomic_io import write_json, write_text
-from sparsedet.errors import AnnotationError
-from sparsedet.formats import SPLIT_NAMES, canonical_split
 from sparsedet.push_modes import Progress, no_progress
 
 from ..conversion import common_losses, counted, has_own_area, unused_classes
 from ..image_folders import link_images
-from .file_kinds import has_json, json_files
+from .file_kinds import has_json
+from .json_records import json_records
 from .label_studio_tasks import read_tasks
 from .read_format import ReadFormat
-from .records import Record, Records
+from .records import Records
 
 TASKS = "tasks.json"
 CONFIG = "labeling_config.xml"
@@ -49,19 +48,9 @@ class LabelStudioFormat(ReadFormat):
 
     def records(self, path: Path, images: Path | None, faults: Faults) -> Records:
         """Read the files; the split comes from a file's name or folder."""
-        files = json_files(path, "label-studio")
-        if not files:
-            raise AnnotationError(f"{path}: not Label Studio JSON ({self.layout})")
-        root = path.parent if path.is_file() else path
-        records: list[Record] = []
-        for file in files:
-            words = [*file.relative_to(root).parts[:-1], *file.stem.replace("-", "_").split("_")]
-            split = next(
-                (canonical_split(word) for word in words if word.lower() in SPLIT_NAMES), ""
-            )
-            with faults.left_out(LABELS_BROKEN, file.name):
-                records += read_tasks(file, faults, split)
-        return Records(files[0].parent / "labels.json", records)
+        expected = f"Label Studio JSON ({self.layout})"
+        found = json_records(path, "label-studio", expected, faults, read_tasks)
+        return Records(found.files[0].parent / "labels.json", found.records)
 
     def losses(self, dataset: Dataset) -> Sequence[str]:
         """Return what an import can't store: crowd regions, keys, masks, classes without boxes."""

@@ -15,6 +15,7 @@ from sparsedet.reading import quoted, read_list
 
 from ..conversion import LabelledBox
 from ..once import warn_once
+from .file_kinds import split_of
 from .records import Entry, Record, Size
 from .shapes import ellipse, no_box, number, outlined, points, turned
 
@@ -30,8 +31,8 @@ _MIN_KEYS = frozenset({"id", "annotator", "annotation_id", "created_at", "update
 _WITHOUT_BOX = {"brush": "brush mask", "keypoint": "point", "vector": "line"}
 
 
-def read_tasks(file: Path, faults: Faults, split: str) -> list[Record]:
-    """Read every task of an export.
+def read_tasks(root: Path, file: Path, faults: Faults) -> list[Record]:
+    """Read every task of an export in the folder `root`.
 
     Raises:
         AnnotationError: if the file is not a list, or contains video tracks.
@@ -52,6 +53,7 @@ def read_tasks(file: Path, faults: Faults, split: str) -> list[Record]:
             else:
                 answers[key if key not in answers else f"of place {place}"] = _Answers(task)
     by_people = any(answer.annotations for answer in answers.values())
+    split = split_of(file, root)
     records = []
     for key, answer in answers.items():
         where = f"{file}: task {key}"

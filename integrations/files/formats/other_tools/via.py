@@ -7,13 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sparsedet.annotations.faults import IMAGE_BROKEN, LABELS_BROKEN, Faults
+from sparsedet.annotations.faults import IMAGE_BROKEN, Faults
 from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.reading import quoted, read_json
 
 from ..conversion import LabelledBox
 from ..once import warn_once
-from .file_kinds import candidate_names, has_json, json_files, split_of
+from .file_kinds import candidate_names, has_json, split_of
+from .json_records import json_records
 from .precedence import has_better
 from .read_format import ReadFormat
 from .records import Entry, Record, Records, Size
@@ -44,15 +45,9 @@ class ViaFormat(ReadFormat):
 
     def records(self, path: Path, images: Path | None, faults: Faults) -> Records:
         """Read the files; the split comes from a file's folder or name."""
-        root = path.parent if path.is_file() else path
-        files = json_files(path, "via")
-        if not files:
-            raise AnnotationError(f"{path}: not a VIA file ({self.layout})")
-        records: list[Record] = []
-        for file in files:
-            with faults.left_out(LABELS_BROKEN, file.name):
-                records += _file(root, file, faults)
-        return Records(files[0] if len(files) == 1 else root / "labels.json", records)
+        found = json_records(path, "via", f"a VIA file ({self.layout})", faults, _file)
+        several = len(found.files) > 1
+        return Records(found.root / "labels.json" if several else found.files[0], found.records)
 
 
 def _file(root: Path, file: Path, faults: Faults) -> list[Record]:

@@ -257,8 +257,9 @@ def launch(options: Launch) -> None:
         if -signal.SIGKILL in codes and max(codes) < 0:
             # It could not report anything itself.
             raise TrainingError(
-                "a process of the training was killed, most likely for want of memory; a smaller "
-                "SOLVER.IMS_PER_BATCH, INPUT.MIN_SIZE_TRAIN or DATALOADER.CACHE_MIB takes less"
+                "a process of the training was killed, most likely because memory ran out; a "
+                "smaller SOLVER.IMS_PER_BATCH, INPUT.MIN_SIZE_TRAIN or DATALOADER.CACHE_MIB takes "
+                "less"
             ) from error
         sys.exit(next((code for code in codes if code > 0), 1))
     except (DistError, RendezvousError) as error:

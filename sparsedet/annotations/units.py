@@ -28,5 +28,5 @@ def refuse_shares(source: object, dataset: Dataset) -> None:
     which = f"all {total}" if count == total else f"{count} of {total}"
     raise AnnotationError(
         f"{source}: {which} boxes are within the first pixel of their image; are these shares of "
-        "its width and height? Boxes have to be in pixels here"
+        "its width and height? Boxes must be in pixels here"
     )

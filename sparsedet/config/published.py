@@ -64,7 +64,7 @@ def read_published(pairs: Sequence[str], config: str | None) -> PublishedCommand
     if config is None:
         config = _VOC_CONFIG if train.startswith(_VOC_NAMES) else _COCO_CONFIG
     if is_auto(config):
-        raise ConfigError("--published has image sizes of its own: drop --config auto")
+        raise ConfigError("--published sets the image sizes itself: drop --config auto")
     cfg = load_node(CONFIG_FILES.get(config.rsplit("/", 1)[-1], config))
     # Without the flag FIXMATCH, the published script trains a plain detector.
     method = "end-to-end" if values.get("FIXMATCH", False) else "plain"

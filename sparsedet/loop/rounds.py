@@ -78,8 +78,8 @@ class Rounds:
         review = self.settings.review
         if not tool.push_modes.keys() >= set(review.modes):
             raise SparseDetError(
-                f"{workspace.settings_file}: review.mode is {review.mode}, which "
-                f"{self.settings.source.tool} can't; use {' or '.join(tool.push_modes)}"
+                f'{workspace.settings_file}: [review] mode = "{review.mode}" is not '
+                f"supported by {self.settings.source.tool}; use {' or '.join(tool.push_modes)}"
             )
         if rebuilt := rebuild(workspace, self.settings):
             say(rebuilt)

@@ -65,7 +65,7 @@ def read_detections(
     for number, entry in enumerate(entries):
         where = f"{path}: entry {number}"
         if not isinstance(entry, dict):
-            raise AnnotationError(f"{where} is no object")
+            raise AnnotationError(f"{where}: not an object")
         image_id = images.of(entry, where)
         category_id = classes.of(entry, where)
         box, score = _box(entry, where)
@@ -82,7 +82,7 @@ def read_detections(
     if classes.unknown:
         shown = ", ".join(sorted(classes.unknown)[:_SHOWN])
         raise AnnotationError(
-            f"{path}: classes that the data does not have: {shown}; say which they are with --map "
+            f"{path}: classes that the data does not have: {shown}; map them with --map "
             "THEIRS=OURS (--map THEIRS= leaves one out)"
         )
     for left_out, what, expected in (
@@ -105,7 +105,7 @@ def read_detections(
     if entries and not outside and not flat and not any(rows.values()):
         raise AnnotationError(
             f"{path}: none of its {len(entries)} entries is on an image of the data; image ids or "
-            "file names have to be the same"
+            "file names must be the same"
         )
     return [_detections(image_id, found) for image_id, found in rows.items()]
 

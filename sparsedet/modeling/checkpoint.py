@@ -147,8 +147,7 @@ def build_for_inference(cfg: CfgNode, weights: Path, device: str) -> nn.Module:
 def too_little_memory(what: str) -> RunError:
     """Return the error of a GPU whose memory does not suffice, `for` or `to` do something."""
     return RunError(
-        f"the GPU's memory does not suffice {what}; close other programs that use the GPU, or pass "
-        "--device cpu"
+        f"not enough GPU memory {what}; close other programs that use the GPU, or pass --device cpu"
     )
 
 

@@ -32,7 +32,7 @@ def launch_with(monkeypatch: pytest.MonkeyPatch, codes: list[int]) -> None:
 def test_a_killed_process_is_reported_for_it(
     monkeypatch: pytest.MonkeyPatch, codes: list[int]
 ) -> None:
-    with pytest.raises(TrainingError, match=r"was killed, most likely for want of memory"):
+    with pytest.raises(TrainingError, match=r"was killed, most likely because memory ran out"):
         launch_with(monkeypatch, codes)
 
 

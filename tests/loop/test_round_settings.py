@@ -58,7 +58,7 @@ def rounds(workspace: Workspace, said: list[str] | None = None, **more: Any) -> 
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"review": {"mode": "draft"}}, "review.mode is draft, which files can't"),
+        ({"review": {"mode": "draft"}}, '[review] mode = "draft" is not supported by files'),
         ({"training": {"config": "lite_fpn"}}, "no configuration 'lite_fpn'"),
         ({"training": {"keys": {"SOLVER.MAXITER": 3}}}, "no configuration key SOLVER.MAXITER"),
         ({"validation": {"data": "test.json", "images": "x"}}, "test.json: no such file"),

@@ -178,7 +178,7 @@ def test_a_coco_file_has_images_and_classes_of_its_own(tmp_path: Path) -> None:
     [
         ({}, "neither a COCO results list nor"),
         ("text", "neither a COCO results list nor"),
-        ([1], "entry 0 is no object"),
+        ([1], "entry 0: not an object"),
         ([entry(bbox=[1, 2, 3])], "entry 0: expected bbox"),
         ([entry(bbox=None)], "entry 0: expected bbox"),
         ([entry(image_id="9")], "none of its 1 entries is on an image"),

@@ -1,4 +1,4 @@
-"""A GPU whose memory does not suffice is one line, whatever it was needed for."""
+"""Too little GPU memory is a one-line error, whatever it was needed for."""
 
 from pathlib import Path
 from typing import Any
@@ -32,5 +32,5 @@ def test_of_a_detection_the_image_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_model_may_have_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "build_model", run_out)
-    with pytest.raises(RunError, match="memory does not suffice for the model; close other"):
+    with pytest.raises(RunError, match="not enough GPU memory for the model; close other"):
         checkpoint.build(short_config(1, method="plain").node)

@@ -47,7 +47,7 @@ def fetch(source: str) -> Path:
         if not _has_hash(path, digits):
             raise ConfigError(
                 f"MODEL.WEIGHTS {place}: its sha256 is {_sha256(path)}, expected {digits}; "
-                "is it the right file, and whole?"
+                "is it the right file, and complete?"
             )
         return path
     path = cache_path(place)

@@ -117,8 +117,8 @@ def lost_workers_reported() -> Iterator[None]:
         if "DataLoader worker" not in str(error):
             raise
         raise TrainingError(
-            "a process that loads images has ended, most likely for want of memory, or of room in "
-            "/dev/shm; a lower DATALOADER.NUM_WORKERS takes less"
+            "a process that loads images has ended, most likely because memory or space in "
+            "/dev/shm ran out; a lower DATALOADER.NUM_WORKERS takes less"
         ) from error
 
 

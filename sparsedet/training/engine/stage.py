@@ -136,7 +136,7 @@ class _StageTraining:
         if len(set(processes.gather(self.trainer.iteration))) > 1:
             raise StoppedRunError(
                 f"{run.root}: the processes see different states of the run; put it on a disk that "
-                "all of them see alike"
+                "all of them share"
             )
         self.log = MetricsLog(run.metrics, run.tensorboard, stage.name, self.trainer.iteration)
         self.last_save = time.monotonic()

@@ -94,7 +94,7 @@ def start_run(
     given, config = config.solver.batch_size, with_bounded_batch(config, dataset)
     if config.solver.batch_size < given:
         logger.warning(
-            "SOLVER.IMS_PER_BATCH is %d, more than %s has images: the run takes %d",
+            "SOLVER.IMS_PER_BATCH is %d, but %s has fewer images: reduced to %d",
             given,
             source,
             config.solver.batch_size,

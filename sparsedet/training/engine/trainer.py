@@ -157,9 +157,9 @@ class Trainer:
             return self._step(batch)
         except torch.cuda.OutOfMemoryError as error:
             raise TrainingError(
-                f"the GPU's memory does not suffice at iteration {self.iteration}; "
+                f"not enough GPU memory at iteration {self.iteration}; "
                 "SOLVER.ACCUMULATION 2, a smaller SOLVER.IMS_PER_BATCH or INPUT.MIN_SIZE_TRAIN, or "
-                "SOLVER.AMP.ENABLED True need less"
+                "SOLVER.AMP.ENABLED True uses less"
             ) from error
 
     def _step(self, batch: Batch) -> dict[str, float]:

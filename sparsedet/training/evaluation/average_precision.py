@@ -172,8 +172,8 @@ def warn_of_crowds(dataset: Dataset) -> None:
     crowded = {image for (image, _), count in objects.items() if count > _COCO_DETECTIONS}
     if crowded:
         logger.warning(
-            "images with more than %d objects of a class: %d; COCO's AP counts only so many "
-            "detections of a class on an image, and misses the other objects",
+            "images with more than %d objects of a class: %d; COCO's AP counts only that "
+            "many detections of a class on an image, and misses the other objects",
             _COCO_DETECTIONS,
             len(crowded),
         )

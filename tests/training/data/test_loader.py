@@ -210,7 +210,7 @@ def test_a_batch_is_no_larger_than_the_dataset(
     solver = read_config(run.config).solver
     assert solver.batch_size == taken
     assert taken % solver.accumulation == 0
-    assert (f"the run takes {taken}" in caplog.text) == (taken < batch)
+    assert (f"reduced to {taken}" in caplog.text) == (taken < batch)
     # It is the same run when the same is asked for again.
     again = config.prepared(method="plain", seed=1, classes=len(dataset.categories))
     check_same_run(run, method="plain", seed=1, dataset=dataset, config=again)

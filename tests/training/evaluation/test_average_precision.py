@@ -93,7 +93,7 @@ def test_more_objects_than_coco_counts_are_reported(caplog: pytest.LogCaptureFix
     assert evaluate(found(*((xyxy, CAT, 0.9) for xyxy in places)), crowd).ap < 100
     warn_of_crowds(crowd)
     assert caplog.messages == [
-        "images with more than 100 objects of a class: 1; COCO's AP counts only so many "
+        "images with more than 100 objects of a class: 1; COCO's AP counts only that many "
         "detections of a class on an image, and misses the other objects"
     ]
 

@@ -257,8 +257,8 @@ Mode = Annotated[
         "--mode",
         help="review-project: a separate project for any number of reviewers. draft: drafts on the "
         "annotations themselves, which only your account sees. sheets: contact sheets with crops "
-        "of many images. auto: whole images if boxes are to be drawn on them, contact sheets for "
-        "all other boxes.",
+        "of many images, on which nobody can draw missing boxes. auto: whole images if boxes are "
+        "to be drawn on them, contact sheets for all other boxes.",
         autocompletion=complete_review_modes,
     ),
 ]

@@ -1,5 +1,7 @@
 """Tasks that somebody deletes during a push, without a server."""
 
+import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -13,8 +15,18 @@ from sparsedet.integrations.label_studio.drafts.draft_tasks import Draft, signed
 from sparsedet.integrations.label_studio.offers import GONE
 from sparsedet.integrations.label_studio.predictions import NewPrediction, import_predictions
 from sparsedet.integrations.label_studio.request_errors import RequestRefusedError
-from sparsedet.integrations.label_studio.review_project.review_tasks import change_data
+from sparsedet.integrations.label_studio.review_project import review_push
+from sparsedet.integrations.label_studio.review_project.base_mode import BaseMode
+from sparsedet.integrations.label_studio.review_project.review_mode import ReviewProjectMode
+from sparsedet.integrations.label_studio.review_project.review_plan import ReviewPlan
+from sparsedet.integrations.label_studio.review_project.review_tabs import BOXES, Facts
+from sparsedet.integrations.label_studio.review_project.review_tasks import VERSION_KEY, ReviewTask
+from sparsedet.integrations.label_studio.sheets.sheet_mode import SheetMode
 from sparsedet.push_modes import no_progress
+from sparsedet.sheets import Sheet
+from sparsedet.sheets.as_images import LAYOUT
+from sparsedet.sheets.layout import Crop
+from sparsedet.tool import ToolOptions
 
 PROJECT = 4
 MINED: dict[str, Any] = {"id": "m", "score": 0.5, "value": {"x": 1.0}}
@@ -104,6 +116,29 @@ def test_other_drafts_are_written() -> None:
 
 def test_other_tasks_get_their_data() -> None:
     server = Server({1})
-    for task in (1, 2):
-        change_data(cast(Connection, server), task, {"a": 1}, "noting")
-    assert server.data == {1: {"a": 1}}
+    connection = cast(Connection, server)
+    tasks = [ReviewTask(id, str(id), (), (), (), {"image": "x"}) for id in (1, 2)]
+    plan = ReviewPlan(noted=[(task, "v") for task in tasks])
+    review_push.apply_plan(connection, PROJECT, plan, no_progress)
+    noted = {"image": "x", VERSION_KEY: "v"}
+    assert server.data == {1: noted}
+    facts: Facts = {task.source_task: {BOXES: 3} for task in tasks}
+    review_push._update_facts(connection, tasks, plan, facts, no_progress)
+    assert server.data == {1: {**noted, BOXES: 3}}
+
+
+@pytest.mark.parametrize("mode", [ReviewProjectMode, SheetMode])
+def test_other_tasks_get_the_new_numbers(
+    mode: type[BaseMode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = (0.0, 0.0, 9.0, 9.0)
+    tasks = []
+    for id in (1, 2):
+        crop = Crop("m", str(id), (9, 9), whole, whole)
+        data = {LAYOUT: Sheet(str(id), "cat", (9, 9), (crop,)).to_json()}
+        tasks.append(ReviewTask(id, str(id), (), (), (), data))
+    monkeypatch.setattr(sys.modules[mode.__module__], "read_review_tasks", lambda *_: tasks)
+    server = Server({1})
+    mode(cast(Connection, server), ToolOptions()).rename_images("4", {"1": "7", "2": "8"})
+    assert server.data.keys() == {1}
+    assert "7" in json.dumps(server.data)

@@ -5,6 +5,7 @@ import pytest
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.offers import GONE
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.drafts.draft_helpers import (
     CHANGED,
@@ -13,14 +14,13 @@ from tests.integrations.label_studio.drafts.draft_helpers import (
     add_draft,
     by_editor,
     drafts,
+    predictions,
     push,
     save,
     star,
     tasks,
 )
-from tests.integrations.label_studio.samples import (
-    FOUND_BY_MODEL,
-)
+from tests.integrations.label_studio.samples import FOUND_BY_MODEL, mined_boxes
 
 pytestmark = pytest.mark.label_studio
 
@@ -118,3 +118,35 @@ def test_a_draft_that_is_touched_during_the_push_is_left_alone(
     assert report.created == 0
     assert report.skipped.keys() == {str(mine["task"])}
     assert drafts(tool, pulled)[0]["result"] == [POLYGON]
+
+
+def test_a_task_that_is_deleted_during_the_push_is_gone(
+    tool: LabelStudioTool, pulled: Pulled
+) -> None:
+    first, *others = (str(task["id"]) for task in tasks(tool, pulled))
+
+    def delete_meanwhile(what: str, done: int, total: int) -> None:
+        if (what, done) == ("pushing drafts", 0):
+            tool.connection.delete(f"api/tasks/{first}/", "deleting")
+
+    report = push(tool, pulled, progress=delete_meanwhile)
+    assert (report.images, report.skipped) == (IMAGES - 1, {first: GONE})
+    assert report.gone == {first}
+    assert [str(draft["task"]) for draft in drafts(tool, pulled)] == others
+
+
+def test_a_task_that_somebody_begins_during_the_push_keeps_its_prediction(
+    tool: LabelStudioTool, half_annotated: Pulled
+) -> None:
+    push(tool, half_annotated)
+    _, bare = tasks(tool, half_annotated)
+
+    def begin(what: str, done: int, total: int) -> None:
+        if (what, done) == ("pushing drafts", 0):
+            path = f"api/tasks/{bare['id']}/drafts"
+            tool.connection.post_json(path, {"result": [POLYGON], "lead_time": 3.5}, "drawing")
+
+    fewer = [b for b in mined_boxes(half_annotated.dataset) if "wrong" not in b.region_id]
+    report = push(tool, half_annotated, fewer, version="run-2", progress=begin)
+    assert (report.images, report.skipped) == (1, {str(bare["id"]): CHANGED})
+    assert [p["model_version"] for p in predictions(tool, half_annotated)] == ["run-1"]

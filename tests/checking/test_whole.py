@@ -113,8 +113,9 @@ def test_a_workspace_in_which_somebody_works(damaged: Damaged) -> None:
 
 
 def test_several_may_look_at_a_time_and_nobody_changes_anything_meanwhile(
-    damaged: Damaged,
+    damaged: Damaged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("sparsedet.loop.workspace._BRIEF_SECONDS", 0.2)
     with damaged.workspace.shared_lock():
         assert damaged.check().status == 0
         assert damaged.check("--fix").status == 4

@@ -33,12 +33,12 @@ def test_train_eval_and_mine(scenes: Dataset, tmp_path: Path) -> None:
     part = write(scenes.with_images(scenes.images[:1]), "voc", tmp_path / "part")
     assert len(load_format("voc").read(part).dataset.categories) < len(scenes.categories)
     given = ["--train", str(yolo), "--val", str(part), "--method", "plain"]
-    result = sparsedet("train", *given, "-o", run, "--json", *SHORT)
+    result = sparsedet_here("train", *given, "-o", run, "--json", *SHORT)
     assert result.status == 0, result.err
     evaluation = result.json()["evaluation"]
     assert (evaluation["images"], len(evaluation["per_class"])) == (1, len(scenes.categories))
     assert json.loads((run / "run.json").read_text())["train"] == str(yolo)
-    assert sparsedet("train", "--resume", "--train", yolo, "-o", run).status == 0
+    assert sparsedet_here("train", "--resume", "--train", yolo, "-o", run).status == 0
     result = sparsedet("eval", run, "--data", yolo / "data.yaml", "--json")
     assert result.status == 0, result.err
     assert result.json()["annotations"] == len(scenes.boxes)
@@ -51,7 +51,7 @@ def test_train_eval_and_mine(scenes: Dataset, tmp_path: Path) -> None:
     (work / "rounds/001/run").symlink_to(run)
     again = sparsedet_here("eval", work, "--data", yolo / "data.yaml", "--json")
     assert again.json() == result.json()
-    result = sparsedet(
+    result = sparsedet_here(
         *("eval", run, "--data", yolo, "--json", "--complete-classes", scenes.categories[0].name)
     )
     first = [box for box in scenes.boxes if box.category_id == scenes.categories[0].id]
@@ -82,7 +82,7 @@ def test_train_eval_and_mine(scenes: Dataset, tmp_path: Path) -> None:
     assert "--map 3: expected THEIRS=OURS" in refused.error()
     # VOC files can't identify boxes to the annotation tool.
     assert "a push needs the ids that a pull records" in (
-        sparsedet("push", mined, "--data", part, "--project", "1").error()
+        sparsedet_here("push", mined, "--data", part, "--project", "1").error()
     )
 
 

@@ -19,7 +19,10 @@ from sparsedet.annotations.mined_boxes import MinedBox, read_mined
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
-from sparsedet.integrations.label_studio.label_config import CompleteMark, parse_config
+from sparsedet.integrations.label_studio.labelling_config.label_config import (
+    CompleteMark,
+    parse_config,
+)
 from sparsedet.integrations.label_studio.projects import export_tasks
 from sparsedet.loop.round_report import review_projects
 from sparsedet.loop.settings import read_settings, write_settings

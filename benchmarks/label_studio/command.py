@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from sparsedet.annotations import read_coco
 from sparsedet.atomic_io import write_json, write_text
 from sparsedet.errors import SparseDetError
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.demo.local_server import running_server
 from sparsedet.runtime.resources import usable_cores
 

@@ -9,7 +9,7 @@ import httpx
 
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.demo.project_setup import create_project, labelling_config
 
 from .setting import HEIGHT, LABELS, WIDTH

@@ -11,7 +11,7 @@ import numpy as np
 
 from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import ToolError
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.demo.project_setup import create_project, labelling_config
 from sparsedet.push_modes import Progress
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from sparsedet.reviews import AnnotationRule, ReviewedRegion, choose, combine
 
 from .class_marks import complete_in_all
-from .label_config import LabelConfig
+from .labelling_config.label_config import LabelConfig
 from .regions import Oddities, is_complete, read_regions, reviewed_region
 from .results import Result, is_boxed_shape, kind_of
 

@@ -14,7 +14,7 @@ from sparsedet.reviews import Changes, ReviewedRegion, SourceState, moved
 
 from .class_marks import with_classes
 from .geometry import GeometryError, to_percent
-from .label_config import LabelConfig
+from .labelling_config.label_config import LabelConfig
 from .predictions import make_region
 from .regions import is_complete
 from .results import (

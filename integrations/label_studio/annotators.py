@@ -8,9 +8,9 @@ from sparsedet.errors import ToolError
 from sparsedet.tool import ToolOptions
 
 from .annotation_choice import came_with_task
-from .config_xml import listed, shown
-from .connection import Connection
+from .client.connection import Connection
 from .drafts.draft_tasks import read_account
+from .labelling_config.config_xml import listed, shown
 from .projects import account_names
 
 Annotation = Mapping[str, Any]

@@ -7,9 +7,9 @@ from typing import Any
 from sparsedet.errors import ToolError
 from sparsedet.tool import Choice
 
-from .config_xml import listed
-from .connection import Connection
-from .pages import read_pages
+from .client.connection import Connection
+from .client.pages import read_pages
+from .labelling_config.config_xml import listed
 from .projects import OddTask, export_tasks, task_data
 from .views import list_views
 

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .config_xml import is_tag
-from .label_config import CLASSES_CONTROL, LabelConfig
+from .labelling_config.config_xml import is_tag
+from .labelling_config.label_config import CLASSES_CONTROL, LabelConfig
 from .results import Result, value_of
 
 

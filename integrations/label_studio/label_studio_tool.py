@@ -14,7 +14,8 @@ from sparsedet.prelabels import PrelabelModel, PrelabelReport, PrelabelUndo
 from sparsedet.push_modes import ModeName, Progress, PushMode, no_progress
 from sparsedet.tool import DEFAULT_OPTIONS, Applied, Plan, ProjectSummary, Replaced, ToolOptions
 
-from .connection import Connection, check_connection
+from .client.connection import Connection, check_connection
+from .client.transport import AnswerLimits
 from .demo.local_server import running_server
 from .demo.project_setup import set_up_project
 from .demo.scripted_reviews import ScriptedReview, open_reviews
@@ -26,7 +27,6 @@ from .review_project.review_mode import ReviewProjectMode
 from .sheets.sheet_mode import SheetMode
 from .source_annotations import merge_into_source, restore_source
 from .task_images import task_of
-from .transport import AnswerLimits
 
 
 class LabelStudioTool:

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 from sparsedet.errors import ToolError
 
-from .connection import Connection
+from .client.connection import Connection
 
 _MARK = re.compile(
     r"\[sparsedet (?P<kind>review|sheets) of project (?P<source>\d+)"

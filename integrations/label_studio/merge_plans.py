@@ -14,7 +14,7 @@ from .annotators import Annotation, Annotators
 from .class_marks import class_control
 from .drafts.draft_tasks import unsaved
 from .geometry import GeometryError
-from .label_config import LabelConfig
+from .labelling_config.label_config import LabelConfig
 from .projects import saved_by
 from .regions import Oddities
 from .results import Result

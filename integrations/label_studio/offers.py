@@ -17,7 +17,7 @@ from sparsedet.push_modes import ToReview
 
 from .geometry import GeometryError, to_percent
 from .judge_only import judge_only_result
-from .label_config import LabelConfig
+from .labelling_config.label_config import LabelConfig
 from .predictions import make_region
 from .suspicion_notes import noted
 

@@ -6,7 +6,7 @@ from sparsedet.push_modes import OnOffer, PushedImage
 from sparsedet.reviews import AnnotationRule
 
 from .annotation_choice import annotation_version
-from .connection import Connection
+from .client.connection import Connection
 from .drafts.draft_tasks import (
     DraftTask,
     is_signed,

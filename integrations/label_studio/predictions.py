@@ -12,11 +12,11 @@ from sparsedet.annotations import Image
 from sparsedet.errors import ToolError
 from sparsedet.push_modes import Progress
 
-from .answers import identifier, number, text
-from .connection import Connection
-from .label_config import LabelConfig
+from .client.answers import identifier, number, text
+from .client.connection import Connection
+from .client.request_errors import RequestRefusedError
+from .labelling_config.label_config import LabelConfig
 from .projects import task_data
-from .request_errors import RequestRefusedError
 
 CHUNK = 10_000
 """Items per request: an import costs 1 ms per task of the project, whatever its size."""

@@ -21,13 +21,13 @@ from sparsedet.prelabels import Prelabel, PrelabelModel, PrelabelReport, Prelabe
 from sparsedet.push_modes import Progress, no_progress
 from sparsedet.tool import ToolOptions
 
-from .connection import Connection, project_number
+from .client.connection import Connection, project_number
 from .drafts.draft_tasks import is_signed
 from .geometry import GeometryError, to_percent
 from .images.addresses import cache_name, image_address
 from .images.downloads import bring_images
 from .images.unreadable import Kind, Unreadable
-from .label_config import LabelConfig
+from .labelling_config.label_config import LabelConfig
 from .left_out import LeftOut
 from .predictions import (
     CHUNK,

@@ -14,12 +14,12 @@ from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
 from .annotation_choice import Alternatives, read_task
 from .annotators import project_annotators
 from .chosen_tasks import export_chosen
-from .connection import Connection, project_number
+from .client.connection import Connection, project_number
 from .images.addresses import image_address
 from .images.data_links import is_data_link
 from .images.downloads import Downloads, bring_images
 from .images.unreadable import Unreadable
-from .label_config import LabelConfig
+from .labelling_config.label_config import LabelConfig
 from .left_out import LeftOut, by_kind, listed
 from .projects import OddTask, read_source_config
 from .regions import Oddities

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .answers import identifier, number, text
-from .connection import Connection
-from .pages import read_pages
+from .client.answers import identifier, number, text
+from .client.connection import Connection
+from .client.pages import read_pages
 
 _PAGE = 100
 

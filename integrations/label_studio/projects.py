@@ -9,7 +9,7 @@ from typing import Any
 from sparsedet.tool import DEFAULT_OPTIONS, ProjectSummary, ToolOptions
 
 from .annotation_choice import with_task_date
-from .answers import (
+from .client.answers import (
     OddAnswerError,
     as_object,
     check_page,
@@ -20,8 +20,8 @@ from .answers import (
     shown,
     text,
 )
-from .connection import Connection, project_number
-from .label_config import LabelConfig, parse_config
+from .client.connection import Connection, project_number
+from .labelling_config.label_config import LabelConfig, parse_config
 from .marks import check_source
 from .project_records import read_project
 

@@ -10,7 +10,7 @@ from sparsedet.annotations import XYXY
 from sparsedet.reviews import ReviewedRegion
 
 from .geometry import GeometryError, from_percent
-from .label_config import LabelConfig
+from .labelling_config.label_config import LabelConfig
 from .results import (
     Result,
     is_boxed_shape,

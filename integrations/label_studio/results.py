@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .label_config import LabelConfig
+from .labelling_config.label_config import LabelConfig
 from .shapes import BOXABLE
 
 Result = Mapping[str, Any]

@@ -22,12 +22,12 @@ from .annotation_choice import (
     with_task_date,
 )
 from .annotators import Annotation, read_annotators
-from .answers import OddAnswerError, check_annotations
-from .connection import Connection, project_number
+from .client.answers import OddAnswerError, check_annotations
+from .client.connection import Connection, project_number
+from .client.request_errors import RequestFailedError, RequestRefusedError
 from .drafts.draft_tasks import read_account, unsaved
 from .merge_plans import Planner, last_save
 from .projects import OddTask, account_names, export_tasks, read_source_config
-from .request_errors import RequestFailedError, RequestRefusedError
 from .results import Result
 from .task_images import images_of, task_of
 

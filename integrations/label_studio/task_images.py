@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from .label_config import LabelConfig
+from .labelling_config.label_config import LabelConfig
 
 _FURTHER = 10**10
 """More than any task's id; ids of further images are above it."""

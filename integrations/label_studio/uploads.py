@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sparsedet.push_modes import Progress
 
-from .answers import OddAnswerError, identifier, text
-from .connection import Connection
+from .client.answers import OddAnswerError, identifier, text
+from .client.connection import Connection
 
 FILES_PER_REQUEST = 100
 """Files per request; Django refuses more with status 500."""

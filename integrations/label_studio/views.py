@@ -3,8 +3,8 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from .answers import identifier
-from .connection import Connection
+from .client.answers import identifier
+from .client.connection import Connection
 from .project_records import read_project, update_project
 
 HIDDEN_COLUMNS = [

@@ -17,7 +17,7 @@ from sparsedet.annotations.mined_boxes import MinedBox, write_mined
 from sparsedet.atomic_io import write_json
 from sparsedet.integrations.files import FilesTool
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.geometry import to_percent
 from sparsedet.ledger import Ledger, LedgerBox, QueueEntry

@@ -11,9 +11,9 @@ from sparsedet.errors import ToolError
 from sparsedet.push_modes import Progress, no_progress
 
 from .. import project_records
-from ..connection import Connection
+from ..client.connection import Connection
 from ..geometry import to_percent
-from ..label_config import COMPLETE_CONTROL, LabelConfig, parse_config
+from ..labelling_config.label_config import COMPLETE_CONTROL, LabelConfig, parse_config
 from ..predictions import make_region
 from ..uploads import upload_files
 

@@ -15,12 +15,12 @@ from sparsedet.sheets.as_images import LAYOUT
 from sparsedet.sheets.layout import sheet_from_json
 from sparsedet.tool import EVERYTHING, ToolOptions
 
-from ..answers import identifier
-from ..connection import Connection, project_number
+from ..client.answers import identifier
+from ..client.connection import Connection, project_number
 from ..geometry import GeometryError, to_percent
 from ..images.downloads import download_images
 from ..judge_only import is_judge_only
-from ..label_config import COMPLETE_CONTROL, LabelConfig
+from ..labelling_config.label_config import COMPLETE_CONTROL, LabelConfig
 from ..predictions import StoredPrediction, make_region
 from ..project_records import read_project
 from ..projects import read_config

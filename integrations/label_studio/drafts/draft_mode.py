@@ -19,7 +19,7 @@ from sparsedet.push_modes import (
 from sparsedet.reviews import ReviewedRegion
 from sparsedet.tool import ToolOptions
 
-from ..connection import Connection, project_number
+from ..client.connection import Connection, project_number
 from ..marks import draft_mark, foreign_workspace, other_mode
 from ..offers import GONE, build_predictions, check_push
 from ..on_offer import drafts_on_offer

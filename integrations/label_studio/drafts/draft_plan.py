@@ -9,7 +9,7 @@ from sparsedet.reviews import AnnotationRule, ReviewedRegion, same_box
 
 from ..annotation_choice import read_task
 from ..images.addresses import shows_another
-from ..label_config import LabelConfig
+from ..labelling_config.label_config import LabelConfig
 from ..offers import GONE, ImagePredictions
 from ..predictions import Replacement, StoredPrediction, replace_predictions
 from ..regions import Oddities

@@ -11,12 +11,12 @@ from typing import Any
 
 from sparsedet.push_modes import Progress
 
-from ..answers import identifier
-from ..connection import Connection
+from ..client.answers import identifier
+from ..client.connection import Connection
+from ..client.request_errors import RequestRefusedError
 from ..offers import GONE, ImagePredictions
 from ..predictions import Replacement, StoredPrediction, delete_predictions, import_predictions
 from ..project_records import read_project
-from ..request_errors import RequestRefusedError
 from ..views import HIDDEN_COLUMNS, find_or_add_view, show_version
 from .draft_plan import CHANGED, OWN_DRAFT, WantedDraft
 from .draft_tasks import (

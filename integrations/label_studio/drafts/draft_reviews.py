@@ -12,8 +12,8 @@ from sparsedet.tool import ToolOptions
 
 from ..annotation_choice import saved_at
 from ..class_marks import complete_classes
-from ..connection import Connection, project_number
-from ..label_config import LabelConfig
+from ..client.connection import Connection, project_number
+from ..labelling_config.label_config import LabelConfig
 from ..marks import draft_mark
 from ..predictions import StoredPrediction, read_predictions
 from ..projects import account_names, read_config, saved_by

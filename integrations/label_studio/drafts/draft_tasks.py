@@ -15,8 +15,8 @@ from sparsedet.errors import ToolError
 from sparsedet.reviews import AnnotationRule
 
 from ..annotation_choice import counted, saved_at, submitted
-from ..answers import identifier
-from ..connection import Connection
+from ..client.answers import identifier
+from ..client.connection import Connection
 from ..projects import export_tasks
 
 Result = Mapping[str, Any]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from sparsedet.push_modes import Progress, UndoReport
 
-from ..connection import Connection
+from ..client.connection import Connection
 from ..predictions import (
     NewPrediction,
     Replacement,

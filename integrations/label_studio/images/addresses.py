@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, parse_qsl, quote, unquote, urlencode, urlsplit
 
-from ..label_config import LabelConfig
+from ..labelling_config.label_config import LabelConfig
 from ..task_images import TaskImage
 from .data_links import is_data_link, suffix_of
 from .hosts import is_same_machine

@@ -14,7 +14,7 @@ from sparsedet.errors import AnnotationError, ToolError, TooManyPixelsError
 from sparsedet.image_options import ImageOptions
 from sparsedet.push_modes import Progress, no_progress
 
-from ..connection import Connection
+from ..client.connection import Connection
 from ..task_images import TaskImage
 from .addresses import address_digest, cache_name, image_url, shown_address
 from .cache import CachedImage, ImageCache

@@ -12,8 +12,8 @@ import httpx
 
 from sparsedet.image_options import ImageOptions
 
-from ..connection import CONNECT_SECONDS, Connection, trusted_certificates
-from ..transport import is_this_machine
+from ..client.connection import CONNECT_SECONDS, Connection, trusted_certificates
+from ..client.transport import is_this_machine
 from .addresses import shown_address
 from .content import Content
 from .hosts import HostRules, host_and_port, literal_address

@@ -15,7 +15,7 @@ from sparsedet.push_modes import (
 )
 from sparsedet.tool import ToolOptions
 
-from ..connection import Connection, project_number
+from ..client.connection import Connection, project_number
 from ..offers import ImagePredictions
 from ..on_offer import review_on_offer
 from ..projects import review_state

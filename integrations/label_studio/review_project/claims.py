@@ -2,7 +2,7 @@
 
 from sparsedet.push_modes import no_progress
 
-from ..connection import Connection
+from ..client.connection import Connection
 from ..drafts.draft_undo import drafts_up, undo_drafts
 from ..marks import draft_mark, foreign_workspace, other_mode
 from .review_setup import ReviewProject, SourceProject, check_claims, claim, find_reviews

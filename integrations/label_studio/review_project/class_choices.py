@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ElementTree
 from sparsedet.errors import ToolError
 
 from ..class_marks import class_control
-from ..label_config import CLASSES_CONTROL, LabelConfig
+from ..labelling_config.label_config import CLASSES_CONTROL, LabelConfig
 
 _HEADER = "Every object of these classes has a box, or there are none:"
 _STYLE = "display: flex; align-items: center; gap: 1em"

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 
 from sparsedet.errors import ToolError
 
-from ..label_config import COMPLETE_CONTROL, COMPLETE_TEXT, LabelConfig
+from ..labelling_config.label_config import COMPLETE_CONTROL, COMPLETE_TEXT, LabelConfig
 
 _HEADER = "Every object has a box:"
 _STYLE = "display: flex; align-items: center; gap: 1em"

@@ -5,7 +5,7 @@ import html
 import re
 
 from ..judge_only import TEXT
-from ..label_config import CompleteMark
+from ..labelling_config.label_config import CompleteMark
 
 _TEXT = """\
 <b>Vivid boxes</b> are a model's. The number next to one in the list of regions is its \

@@ -10,8 +10,8 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ..config_labels import CLASS_KEY, Label, label_tags
-from ..label_config import LabelConfig
+from ..labelling_config.config_labels import CLASS_KEY, Label, label_tags
+from ..labelling_config.label_config import LabelConfig
 from .class_colors import SELECTED, distinct_colors
 
 _MARK = "✓"

@@ -12,7 +12,7 @@ from sparsedet.push_modes import (
     no_progress,
 )
 
-from ..connection import project_number
+from ..client.connection import project_number
 from ..offers import build_predictions, check_push
 from ..task_images import image_key
 from .base_mode import BaseMode

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from sparsedet.errors import ToolError
 from sparsedet.push_modes import Progress, PushReport
 
-from ..connection import Connection
+from ..client.connection import Connection
 from ..images.addresses import shows_another
-from ..label_config import LabelConfig
+from ..labelling_config.label_config import LabelConfig
 from ..offers import GONE, ImagePredictions
 from ..predictions import CHUNK, delete_predictions, import_predictions
 from ..projects import export_touched, task_data

@@ -14,11 +14,11 @@ from sparsedet.sheets.as_images import LAYOUT
 from sparsedet.tool import ToolOptions
 
 from ..class_marks import class_control
-from ..connection import Connection, RequestRefusedError
+from ..client.connection import Connection, RequestRefusedError
 from ..judge_only import with_judge_only
-from ..label_config import COMPLETE_CONTROL, LabelConfig, parse_config
+from ..labelling_config.label_config import COMPLETE_CONTROL, LabelConfig, parse_config
+from ..labelling_config.plain_config import plain_config
 from ..marks import Mark, check_source, foreign_workspace, read_mark, with_mark
-from ..plain_config import plain_config
 from ..project_records import create_project, list_projects, read_project, update_project
 from ..projects import project_config
 from ..sheets.sheet_config import sheet_instruction, sheet_xml

@@ -12,7 +12,7 @@ from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.push_modes import ToReview
 
-from ..connection import Connection
+from ..client.connection import Connection
 from ..views import add_missing_views, remove_views
 
 SUREST, DOUBTFUL = "sparsedet_highest_precision", "sparsedet_lowest_precision"

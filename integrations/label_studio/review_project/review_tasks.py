@@ -11,14 +11,14 @@ from sparsedet.tool import DEFAULT_OPTIONS, EVERYTHING, ToolOptions
 
 from ..annotation_choice import results_of, saved_at
 from ..class_marks import complete_classes
-from ..connection import Connection, project_number
-from ..label_config import LabelConfig, parse_config
+from ..client.connection import Connection, project_number
+from ..client.request_errors import RequestFailedError, RequestRefusedError
+from ..labelling_config.label_config import LabelConfig, parse_config
 from ..marks import read_mark
 from ..predictions import StoredPrediction, read_predictions
 from ..project_records import ProjectRecord, list_projects, read_project
 from ..projects import account_names, export_touched, read_config, saved_by, task_data
 from ..regions import Oddities, is_complete, read_regions, reviewed_region
-from ..request_errors import RequestFailedError, RequestRefusedError
 from ..results import is_rectangle, result_ids, stored_id
 from ..suspicion_notes import without_suspicion
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from sparsedet.push_modes import Progress, UndoReport
 
-from ..connection import Connection
+from ..client.connection import Connection
 from ..views import hide_versions, remove_view
 from .review_plan import plan_undo, vanishing_versions
 from .review_push import apply_plan

@@ -11,9 +11,9 @@ import httpx
 
 from sparsedet.errors import ToolError
 
-from ..answers import identifier
-from ..answers import number as count
-from ..connection import Connection, RequestRefusedError, project_number
+from ..client.answers import identifier
+from ..client.answers import number as count
+from ..client.connection import Connection, RequestRefusedError, project_number
 from .model_host import is_live_version
 from .secret import USER, authorization
 

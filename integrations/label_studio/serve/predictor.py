@@ -14,12 +14,12 @@ from sparsedet.reviews import ReviewedRegion
 from sparsedet.tool import ToolOptions
 
 from ..annotation_choice import TaskBoxes, read_task, submitted, with_task_date
-from ..answers import check_annotations
-from ..connection import Connection, project_number
+from ..client.answers import check_annotations
+from ..client.connection import Connection, project_number
 from ..images.addresses import cache_name, image_address
 from ..images.downloads import download_images
 from ..images.unreadable import Unreadable
-from ..label_config import LabelConfig
+from ..labelling_config.label_config import LabelConfig
 from ..marks import read_mark
 from ..offers import build_predictions
 from ..project_records import read_project

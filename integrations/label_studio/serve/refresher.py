@@ -11,8 +11,8 @@ from collections import deque
 from threading import Condition, Thread
 from typing import Any
 
-from ..answers import check_task, identifier, text
-from ..connection import Connection
+from ..client.answers import check_task, identifier, text
+from ..client.connection import Connection
 from ..project_records import read_project
 from .model_host import ModelHost, is_live_version, live_version
 from .predictor import Predictor

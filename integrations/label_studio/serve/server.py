@@ -20,7 +20,7 @@ from sparsedet.loop.workspace import Workspace, owner_id
 from sparsedet.runtime.visible_text import log_to_stderr, show_escaped
 from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
 
-from ..connection import project_number
+from ..client.connection import project_number
 from ..projects import read_config
 from .app import make_app
 from .connect import Connected, connect, disconnect

@@ -9,7 +9,7 @@ from sparsedet.loop.live_reviews import ReviewCollector
 from sparsedet.loop.workspace import Workspace
 from sparsedet.tool import AnnotationTool, ToolOptions
 
-from ..connection import Connection, project_number
+from ..client.connection import Connection, project_number
 from .connect import REPORTED
 from .model_host import ModelHost
 from .predictor import Predictor

@@ -4,8 +4,8 @@ import html
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
-from ..config_labels import Label, label_tags
-from ..label_config import LabelConfig
+from ..labelling_config.config_labels import Label, label_tags
+from ..labelling_config.label_config import LabelConfig
 from ..review_project.class_colors import distinct_colors
 from ..review_project.instruction import as_instruction
 

@@ -17,7 +17,7 @@ from sparsedet.sheets import Sheet
 from sparsedet.sheets.as_images import LAYOUT, as_images, images_of
 from sparsedet.sheets.reading import offers_of
 
-from ..connection import project_number
+from ..client.connection import project_number
 from ..offers import GONE, ImagePredictions, build_predictions, check_push
 from ..review_project.base_mode import BaseMode
 from ..review_project.review_push import push_to_review, source_data

@@ -6,7 +6,7 @@ from sparsedet.push_modes import Progress
 from sparsedet.sheets import SheetFile
 from sparsedet.sheets.as_images import LAYOUT
 
-from ..connection import Connection
+from ..client.connection import Connection
 from ..review_project.review_tasks import ReviewTask
 from ..uploads import Upload, delete_upload, list_uploads, upload_files
 from .sheet_config import TITLE_KEY

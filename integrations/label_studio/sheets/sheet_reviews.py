@@ -11,8 +11,8 @@ from sparsedet.sheets.layout import sheet_from_json
 from sparsedet.sheets.reading import image_reviews
 from sparsedet.tool import ToolOptions
 
-from ..connection import Connection
-from ..label_config import LabelConfig
+from ..client.connection import Connection
+from ..labelling_config.label_config import LabelConfig
 from ..review_project.review_tasks import ReviewTask, review_config, reviews_of_tasks
 from .sheet_config import unsure_label, with_unsure
 

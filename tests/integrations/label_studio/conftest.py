@@ -9,7 +9,7 @@ import pytest
 
 from sparsedet.annotations import Dataset
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.demo.project_setup import (
     create_project,

@@ -13,7 +13,7 @@ from sparsedet.integrations.label_studio.annotation_choice import (
     with_task_date,
 )
 from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
-from sparsedet.integrations.label_studio.label_config import parse_config
+from sparsedet.integrations.label_studio.labelling_config.label_config import parse_config
 from sparsedet.integrations.label_studio.regions import Oddities
 from sparsedet.reviews import AnnotationRule
 from tests.integrations.label_studio.samples import PLACE, complete_mark, rectangle

@@ -11,7 +11,7 @@ from sparsedet.integrations.label_studio.annotation_choice import read_task
 from sparsedet.integrations.label_studio.annotation_patch import combined, patched
 from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
 from sparsedet.integrations.label_studio.geometry import GeometryError
-from sparsedet.integrations.label_studio.label_config import parse_config
+from sparsedet.integrations.label_studio.labelling_config.label_config import parse_config
 from sparsedet.integrations.label_studio.regions import (
     Oddities,
     is_complete,

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from sparsedet.integrations.label_studio import prelabels
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.drafts.draft_push import still_idle
 from sparsedet.integrations.label_studio.predictions import Replacement, StoredPrediction
 from sparsedet.integrations.label_studio.review_project import review_push

@@ -8,7 +8,7 @@ import pytest
 from sparsedet.errors import ToolError
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.annotators import Annotators, read_annotators
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.demo.project_setup import import_tasks
 from sparsedet.loop.settings import read_settings
 from sparsedet.reviews import Changes, Decision, Review, ReviewedRegion

@@ -11,14 +11,14 @@ from sparsedet.integrations.label_studio.class_marks import (
     complete_classes,
     with_classes,
 )
-from sparsedet.integrations.label_studio.label_config import (
+from sparsedet.integrations.label_studio.labelling_config.label_config import (
     CLASSES_CONTROL,
     COMPLETE_CONTROL,
     LabelConfig,
     parse_config,
 )
+from sparsedet.integrations.label_studio.labelling_config.plain_config import plain_config
 from sparsedet.integrations.label_studio.merge_plans import Planner
-from sparsedet.integrations.label_studio.plain_config import plain_config
 from sparsedet.integrations.label_studio.regions import Oddities
 from sparsedet.reviews import Changes
 from sparsedet.tool import Choice, ToolOptions

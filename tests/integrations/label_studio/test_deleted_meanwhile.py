@@ -8,13 +8,13 @@ from typing import Any, cast
 
 import pytest
 
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
+from sparsedet.integrations.label_studio.client.request_errors import RequestRefusedError
 from sparsedet.integrations.label_studio.drafts.draft_plan import WantedDraft
 from sparsedet.integrations.label_studio.drafts.draft_push import delete_drafts, write_drafts
 from sparsedet.integrations.label_studio.drafts.draft_tasks import Draft, signed
 from sparsedet.integrations.label_studio.offers import GONE
 from sparsedet.integrations.label_studio.predictions import NewPrediction, import_predictions
-from sparsedet.integrations.label_studio.request_errors import RequestRefusedError
 from sparsedet.integrations.label_studio.review_project import review_push
 from sparsedet.integrations.label_studio.review_project.base_mode import BaseMode
 from sparsedet.integrations.label_studio.review_project.review_mode import ReviewProjectMode

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sparsedet.integrations.label_studio import LabelStudioTool, source_annotations
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.tool import Replaced
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.merging import boxes_of, counts, merge_first, push, review

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.drafts.draft_tasks import signed
 from sparsedet.integrations.label_studio.marks import Mark, draft_mark
 from sparsedet.integrations.label_studio.on_offer import drafts_on_offer, review_on_offer

@@ -12,7 +12,7 @@ import pytest
 from sparsedet.annotations import check_images
 from sparsedet.errors import ToolError
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.demo.project_setup import (
     import_tasks,

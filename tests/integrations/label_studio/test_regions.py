@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sparsedet.integrations.label_studio.demo.project_setup import COMPLETE_CHOICE, labelling_config
-from sparsedet.integrations.label_studio.label_config import parse_config
+from sparsedet.integrations.label_studio.labelling_config.label_config import parse_config
 from sparsedet.integrations.label_studio.regions import (
     Oddities,
     Region,

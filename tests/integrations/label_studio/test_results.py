@@ -11,7 +11,10 @@ from label_studio_sdk.converter import brush
 from sparsedet.integrations.label_studio.annotation_choice import counted
 from sparsedet.integrations.label_studio.annotation_patch import patched, without_shapes
 from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
-from sparsedet.integrations.label_studio.label_config import LabelConfig, parse_config
+from sparsedet.integrations.label_studio.labelling_config.label_config import (
+    LabelConfig,
+    parse_config,
+)
 from sparsedet.integrations.label_studio.regions import Oddities, read_regions, reviewed_region
 from sparsedet.reviews import Changes, ReviewedRegion
 from sparsedet.tool import Choice, ToolOptions

@@ -8,7 +8,7 @@ import pytest
 
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.demo.project_setup import COMPLETE_CHOICE
 from sparsedet.reviews import Changes, scaled
 from tests.integrations.label_studio.conftest import Pulled

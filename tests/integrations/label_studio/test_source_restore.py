@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.tool import Replaced, ToolOptions
 from tests.integrations.label_studio.conftest import Pulled

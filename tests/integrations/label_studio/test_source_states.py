@@ -3,7 +3,7 @@
 import pytest
 
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.drafts.draft_tasks import signed
 from sparsedet.reviews import Changes, changes
 from tests.integrations.label_studio.conftest import Pulled

@@ -6,7 +6,7 @@ from typing import Any
 
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.drafts.draft_tasks import MARK, OWNER
 from sparsedet.integrations.label_studio.projects import export_tasks
 from sparsedet.push_modes import PlaceReviews, PushedImage, PushMode, PushReport, ToReview

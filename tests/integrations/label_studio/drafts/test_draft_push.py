@@ -6,7 +6,7 @@ import pytest
 
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.drafts.draft_plan import GONE, SEVERAL
 from sparsedet.integrations.label_studio.drafts.draft_push import VIEW_TITLE

@@ -8,7 +8,7 @@ import pytest
 
 from sparsedet.annotations import Dataset
 from sparsedet.image_options import ImageOptions
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.project_pull import pull_project
 from sparsedet.tool import ToolOptions
 from tests.hostile.odd_server import OddServer, json_answer, odd_server, task

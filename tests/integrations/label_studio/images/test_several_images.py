@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.project_pull import pull_project
 from sparsedet.tool import Choice, ToolOptions
 from tests.hostile.odd_server import Answer, OddServer, json_answer, task

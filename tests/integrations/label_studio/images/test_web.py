@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sparsedet.errors import ToolError
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.images.hosts import HostRules
 from sparsedet.integrations.label_studio.project_pull import pull_project
 from sparsedet.integrations.label_studio.serve.server import _wait_until_up

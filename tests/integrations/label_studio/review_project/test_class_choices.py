@@ -11,7 +11,10 @@ from sparsedet.integrations.label_studio.class_marks import (
     class_marks_result,
     complete_classes,
 )
-from sparsedet.integrations.label_studio.label_config import CLASSES_CONTROL, parse_config
+from sparsedet.integrations.label_studio.labelling_config.label_config import (
+    CLASSES_CONTROL,
+    parse_config,
+)
 from sparsedet.integrations.label_studio.projects import export_tasks
 from sparsedet.integrations.label_studio.review_project.class_choices import with_class_choices
 from sparsedet.integrations.label_studio.review_project.review_setup import SourceProject

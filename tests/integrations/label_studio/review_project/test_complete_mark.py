@@ -11,7 +11,7 @@ from sparsedet.integrations.label_studio.demo.project_setup import (
     COMPLETE_CHOICE,
     labelling_config,
 )
-from sparsedet.integrations.label_studio.label_config import (
+from sparsedet.integrations.label_studio.labelling_config.label_config import (
     COMPLETE_CONTROL,
     CompleteMark,
     parse_config,

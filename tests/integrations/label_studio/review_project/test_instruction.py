@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparsedet.integrations.label_studio.label_config import CompleteMark
+from sparsedet.integrations.label_studio.labelling_config.label_config import CompleteMark
 from sparsedet.integrations.label_studio.review_project.instruction import instruction, is_ours
 
 MARK = CompleteMark("sparsedet_complete", "image", "Complete")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.review_project.review_setup import (
     find_reviews,
     read_source,

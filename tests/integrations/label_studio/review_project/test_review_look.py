@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.integrations.label_studio.config_labels import CLASS_KEY
 from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
 from sparsedet.integrations.label_studio.judge_only import with_judge_only
-from sparsedet.integrations.label_studio.label_config import LabelConfig, parse_config
+from sparsedet.integrations.label_studio.labelling_config.config_labels import CLASS_KEY
+from sparsedet.integrations.label_studio.labelling_config.label_config import (
+    LabelConfig,
+    parse_config,
+)
 from sparsedet.integrations.label_studio.projects import export_tasks
 from sparsedet.integrations.label_studio.review_project.class_choices import with_class_choices
 from sparsedet.integrations.label_studio.review_project.config_union import config_union

@@ -14,7 +14,7 @@ from sparsedet.integrations.label_studio.demo.project_setup import (
     import_tasks,
     labelling_config,
 )
-from sparsedet.integrations.label_studio.label_config import LabelConfig
+from sparsedet.integrations.label_studio.labelling_config.label_config import LabelConfig
 from sparsedet.integrations.label_studio.review_project import review_push
 from sparsedet.integrations.label_studio.review_project.review_setup import (
     VIEW_TITLE,

@@ -9,7 +9,7 @@ import pytest
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import ToolError
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.projects import export_tasks
 from sparsedet.integrations.label_studio.review_project.review_setup import VIEW_TITLE
 from sparsedet.push_modes import PushedImage, PushReport, ToReview

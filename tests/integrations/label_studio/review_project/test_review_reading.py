@@ -3,7 +3,7 @@
 import pytest
 
 from sparsedet.integrations.label_studio import LabelStudioTool, projects
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.projects import export_tasks, export_touched
 from sparsedet.integrations.label_studio.review_project.review_tasks import read_review_tasks
 from tests.integrations.label_studio.conftest import Pulled

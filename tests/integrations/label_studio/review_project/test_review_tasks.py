@@ -8,7 +8,7 @@ import pytest
 
 from sparsedet.errors import PlaceGoneError, ToolError
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.review_project.review_tasks import read_reviews
 from sparsedet.push_modes import PlaceReviews

@@ -20,7 +20,7 @@ from sparsedet.errors import RunError, ToolError
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
 from sparsedet.integrations.label_studio.geometry import from_percent
-from sparsedet.integrations.label_studio.label_config import parse_config
+from sparsedet.integrations.label_studio.labelling_config.label_config import parse_config
 from sparsedet.integrations.label_studio.serve import model_host
 from sparsedet.integrations.label_studio.serve.app import make_app
 from sparsedet.integrations.label_studio.serve.model_host import ModelHost

@@ -10,7 +10,7 @@ import pytest
 
 from sparsedet.errors import ToolError
 from sparsedet.integrations.label_studio import LabelStudioTool
-from sparsedet.integrations.label_studio.connection import (
+from sparsedet.integrations.label_studio.client.connection import (
     KEY_VARIABLE,
     URL_VARIABLE,
     Connection,

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from sparsedet.integrations.label_studio import json_lists
-from sparsedet.integrations.label_studio.answers import NoJsonError, parse_json
-from sparsedet.integrations.label_studio.json_lists import begins_list, entries
+from sparsedet.integrations.label_studio.client import json_lists
+from sparsedet.integrations.label_studio.client.answers import NoJsonError, parse_json
+from sparsedet.integrations.label_studio.client.json_lists import begins_list, entries
 
 
 @pytest.mark.parametrize(

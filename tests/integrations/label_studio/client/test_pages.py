@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import pytest
 
-from sparsedet.integrations.label_studio.connection import Connection
-from sparsedet.integrations.label_studio.project_records import list_projects
-from sparsedet.integrations.label_studio.projects import task_data
-from sparsedet.integrations.label_studio.request_errors import (
+from sparsedet.integrations.label_studio.client.connection import Connection
+from sparsedet.integrations.label_studio.client.request_errors import (
     RequestFailedError,
     RequestRefusedError,
 )
+from sparsedet.integrations.label_studio.project_records import list_projects
+from sparsedet.integrations.label_studio.projects import task_data
 
 
 @dataclass

@@ -12,8 +12,12 @@ import pytest
 from sparsedet.annotations import read_coco
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import ToolError
-from sparsedet.integrations.label_studio.connection import KEY_VARIABLE, URL_VARIABLE, Connection
-from sparsedet.integrations.label_studio.key_consent import check_consent
+from sparsedet.integrations.label_studio.client.connection import (
+    KEY_VARIABLE,
+    URL_VARIABLE,
+    Connection,
+)
+from sparsedet.integrations.label_studio.client.key_consent import check_consent
 from sparsedet.ledger import Ledger, Push
 from tests.cli.command import Result, sparsedet_here
 from tests.hostile.odd_server import Answer, OddServer, odd_server

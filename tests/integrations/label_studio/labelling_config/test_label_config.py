@@ -5,7 +5,7 @@ import pytest
 from sparsedet.annotations import Category
 from sparsedet.errors import ControlNeededError, ToolError
 from sparsedet.integrations.label_studio.demo.project_setup import COMPLETE_CHOICE, labelling_config
-from sparsedet.integrations.label_studio.label_config import (
+from sparsedet.integrations.label_studio.labelling_config.label_config import (
     COMPLETE_CONTROL,
     CONTROL_VARIABLE,
     CompleteMark,

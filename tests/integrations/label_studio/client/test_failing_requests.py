@@ -8,15 +8,15 @@ import pytest
 
 from sparsedet.errors import ToolError
 from sparsedet.integrations.label_studio.annotation_choice import digest
-from sparsedet.integrations.label_studio.answers import OddAnswerError
-from sparsedet.integrations.label_studio.connection import Connection
-from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
-from sparsedet.integrations.label_studio.project_records import list_projects
-from sparsedet.integrations.label_studio.projects import task_data
-from sparsedet.integrations.label_studio.request_errors import (
+from sparsedet.integrations.label_studio.client.answers import OddAnswerError
+from sparsedet.integrations.label_studio.client.connection import Connection
+from sparsedet.integrations.label_studio.client.request_errors import (
     RequestFailedError,
     RequestRefusedError,
 )
+from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
+from sparsedet.integrations.label_studio.project_records import list_projects
+from sparsedet.integrations.label_studio.projects import task_data
 from sparsedet.integrations.label_studio.review_project.review_tasks import review_config
 from sparsedet.integrations.label_studio.source_annotations import merge_into_source, restore_source
 from sparsedet.reviews import Changes

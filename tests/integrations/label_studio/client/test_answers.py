@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sparsedet.integrations.label_studio.answers import (
+from sparsedet.integrations.label_studio.client.answers import (
     NoJsonError,
     OddAnswerError,
     as_objects,

@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from sparsedet.errors import ToolError
-from sparsedet.integrations.label_studio.connection import Connection
+from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.integrations.label_studio.project_pull import pull_project
 from tests.hostile.odd_server import Answer, OddServer, json_answer, odd_server
 

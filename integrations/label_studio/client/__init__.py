@@ -1,0 +1,1 @@
+"""Requests to the server: where the key may go, and what answers must hold."""

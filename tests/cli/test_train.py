@@ -22,6 +22,7 @@ SHORT = [
     *("SOLVER.IMS_PER_BATCH", "2"),
     *("SOLVER.WARMUP_ITERS", "2"),
     *("SOLVER.CHECKPOINT_PERIOD", "2"),
+    *("INPUT.MIN_SIZE_TRAIN", "120", "INPUT.MAX_SIZE_TRAIN", "160"),
 ]
 
 
@@ -39,7 +40,7 @@ def arguments(data: Path, run: Path, *more: str) -> list[str | Path]:
 def test_interrupted_a_run_says_how_to_go_on_and_ends_in_the_same_model(
     data: Path, tmp_path: Path
 ) -> None:
-    whole = sparsedet(*arguments(data, tmp_path / "whole", "--method", "end-to-end"))
+    whole = sparsedet_here(*arguments(data, tmp_path / "whole", "--method", "end-to-end"))
     assert whole.status == 0, whole.err
     run = tmp_path / "stopped"
     status, said = stop_when(
@@ -48,7 +49,7 @@ def test_interrupted_a_run_says_how_to_go_on_and_ends_in_the_same_model(
     assert status == 130
     assert "--resume" in said
     assert "Traceback" not in said
-    assert sparsedet(*resume(run)).status == 0
+    assert sparsedet_here(*resume(run)).status == 0
     check_same_result(tmp_path / "whole", run)
 
 
@@ -85,7 +86,7 @@ def stop_when(
 @pytest.fixture(scope="module")
 def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("finished") / "run"
-    result = sparsedet(*arguments(data, run, "--method", "plain"))
+    result = sparsedet_here(*arguments(data, run, "--method", "plain"))
     assert result.status == 0, result.err
     return run
 
@@ -95,7 +96,7 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (["--method", "staged"], "the run's method is plain, not staged"),
         (["--seed", "9"], "the run's seed is 1, not 9"),
-        (["SOLVER.MAX_ITER", "13"], "other values of SOLVER"),
+        ([*SHORT, "SOLVER.MAX_ITER", "13"], "other values of SOLVER.MAX_ITER;"),
         (["--train", "{other}"], "the training annotations are not those"),
     ],
 )
@@ -118,7 +119,7 @@ def test_going_on_with_what_says_the_same_is_no_other_run(
         del box["area"]
     (tmp_path / "bare.json").write_text(json.dumps(bare))
     again = ("--train", tmp_path / "bare.json", *images, "--seed", "1", "--method", "plain")
-    assert sparsedet(*resume(finished), *again, *SHORT).status == 0
+    assert sparsedet_here(*resume(finished), *again, *SHORT).status == 0
 
 
 def test_a_run_folder_holds_what_it_promises(data: Path, tmp_path: Path) -> None:
@@ -196,7 +197,7 @@ def test_a_rate_that_diverges_is_one_line_and_keeps_what_was_saved(
 ) -> None:
     run = tmp_path / "run"
     keys = ["SOLVER.BASE_LR", "1e9", "SOLVER.CHECKPOINT_PERIOD", "1"]
-    result = sparsedet(*arguments(data, run, "--method", "plain"), *keys)
+    result = sparsedet_here(*arguments(data, run, "--method", "plain"), *keys)
     assert result.status == 1
     (said,) = [line for line in result.err.splitlines() if line.startswith("error: ")]
     assert re.search(r"a loss is not finite at iteration \d+ \(.*image ids \d+, \d+\)", said)
@@ -213,11 +214,11 @@ def test_broken_images_are_named_and_skipped_up_to_a_bound(data: Path, tmp_path:
     empty.write_bytes(b"")
     command = ("train", "--train", data / "train.json", "--val", data / "train.json")
     options: list[str | Path] = ["--images", images, "--method", "plain", *SHORT]
-    result = sparsedet(*command, *options, "-o", tmp_path / "run")
+    result = sparsedet_here(*command, *options, "-o", tmp_path / "run")
     assert result.status == 0, result.err
     for broken in (empty, half):
         assert re.search(rf"WARNING: .*{broken.name}.*the image is skipped", result.err)
-    refused = sparsedet(
+    refused = sparsedet_here(
         *command, *options, "-o", tmp_path / "other", "DATALOADER.MAX_UNREADABLE", "0"
     )
     assert f"{empty.name}: can't be read" in refused.error()

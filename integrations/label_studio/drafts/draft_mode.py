@@ -22,7 +22,6 @@ from sparsedet.tool import ToolOptions
 from ..client.connection import Connection, project_number
 from ..marks import draft_mark, foreign_workspace, other_mode
 from ..offers import GONE, build_predictions, check_push
-from ..on_offer import drafts_on_offer
 from ..predictions import StoredPrediction, read_predictions
 from ..projects import review_state
 from ..review_project.review_setup import (
@@ -35,6 +34,7 @@ from ..review_project.review_setup import (
 )
 from ..review_project.review_undo import undo_review
 from ..views import find_view
+from .draft_on_offer import drafts_on_offer
 from .draft_plan import CHANGED, DraftPlan, DraftRules, PulledImage, plan_drafts, plan_predictions
 from .draft_push import (
     VIEW_TITLE,
@@ -168,7 +168,7 @@ class DraftMode:
         return review_state(self._connection, project_number(review_project))
 
     def on_offer(self, review_project: str, pushed: Sequence[PushedImage]) -> OnOffer:
-        """Return what is up for review; see `on_offer.drafts_on_offer`."""
+        """Return what is up for review; see `draft_on_offer.drafts_on_offer`."""
         number, options = project_number(review_project), self._options
         return drafts_on_offer(self._connection, number, pushed, options.annotations, options.owner)
 

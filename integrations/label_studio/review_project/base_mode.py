@@ -17,9 +17,9 @@ from sparsedet.tool import ToolOptions
 
 from ..client.connection import Connection, project_number
 from ..offers import ImagePredictions
-from ..on_offer import review_on_offer
 from ..projects import review_state
 from .claims import take_over_reviews, unclaimed_reviews
+from .review_on_offer import review_on_offer
 from .review_plan import plan_push
 from .review_push import push_report
 from .review_setup import ReviewProject, SourceProject, read_source, set_up_review
@@ -54,7 +54,7 @@ class BaseMode:
         return review_state(self._connection, project_number(review_project))
 
     def on_offer(self, review_project: str, pushed: Sequence[PushedImage]) -> OnOffer:
-        """Return what is up for review; see `on_offer.review_on_offer`."""
+        """Return what is up for review; see `review_on_offer.review_on_offer`."""
         number, owner = project_number(review_project), self._options.owner
         return review_on_offer(self._connection, number, owner)
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from sparsedet.integrations.label_studio.client.connection import Connection
+from sparsedet.integrations.label_studio.drafts.draft_on_offer import drafts_on_offer
 from sparsedet.integrations.label_studio.drafts.draft_tasks import signed
 from sparsedet.integrations.label_studio.marks import Mark, draft_mark
-from sparsedet.integrations.label_studio.on_offer import drafts_on_offer, review_on_offer
+from sparsedet.integrations.label_studio.review_project.review_on_offer import review_on_offer
 
 REVIEW, TASK = 4, 7
 

@@ -128,18 +128,40 @@ class PanelGroup(TyperGroup):
                 formatter.write_dl(rows)
 
 
-def _write_panels(command: Any, ctx: Any, formatter: Any) -> None:
+_PLACEHOLDERS: Mapping[str, str] = {
+    "<str>": "<text>",
+    "<list[str]>": "<text>",
+    "<int>": "<integer>",
+    "<int range>": "<integer>",
+    "<float>": "<number>",
+    "<float range>": "<number>",
+}
+"""What typer calls the values of options -> what the help calls them."""
+
+
+def help_panels(command: Any, ctx: Any) -> dict[str, list[tuple[str, str]]]:
+    """Return what the help says of a command's parameters: panel -> names and explanations."""
     panels: dict[str, list[tuple[str, str]]] = {"Arguments": []}
     for parameter in command.get_params(ctx):
         if (record := parameter.get_help_record(ctx)) is None:
             continue
-        default = "Arguments" if parameter.param_type_name == "argument" else "Options"
+        names, text = record
+        is_argument = parameter.param_type_name == "argument"
+        if is_argument:
+            # Its metavar says what it is.
+            names = names.partition(" <")[0]
+        for type_name, placeholder in _PLACEHOLDERS.items():
+            names = names.replace(type_name, placeholder)
+        default = "Arguments" if is_argument else "Options"
         panel = getattr(parameter, "rich_help_panel", None) or default
-        panels.setdefault(panel, []).append(record)
-    for panel, records in panels.items():
-        if records:
-            with formatter.section(panel):
-                formatter.write_dl(records)
+        panels.setdefault(panel, []).append((names, text))
+    return {panel: records for panel, records in panels.items() if records}
+
+
+def _write_panels(command: Any, ctx: Any, formatter: Any) -> None:
+    for panel, records in help_panels(command, ctx).items():
+        with formatter.section(panel):
+            formatter.write_dl(records)
 
 
 app = typer.Typer(

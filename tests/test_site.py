@@ -46,7 +46,7 @@ def test_every_command_is_on_its_page_with_its_options() -> None:
     section = page.split("### sparsedet round\n")[1].split("\n### ")[0]
     assert section.startswith("\n```text\nsparsedet round [OPTIONS] [WORKSPACE]\n```\n")
     assert "| Training in this round only | |" in section
-    assert "| `--budget <str>` | Limit the round's queue of images" in section
+    assert "| `--budget <text>` | Limit the round's queue of images" in section
 
 
 def test_help_is_shown_as_it_stands() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from sparsedet.cli.app import app
+from sparsedet.cli.app import app, help_panels
 
 
 def commands_page() -> str:
@@ -29,13 +29,7 @@ def _section(command: Any, context: typer.Context) -> Iterator[str]:
     yield f"### sparsedet {context.info_name}"
     yield f"```text\n{command.get_usage(context).removeprefix('Usage: ')}\n```"
     yield from (as_markdown(" ".join(text.split())) for text in command.help.split("\n\n"))
-    panels: dict[str, list[tuple[str, str]]] = {}
-    for parameter in command.get_params(context):
-        if (record := parameter.get_help_record(context)) is not None:
-            kind = "Arguments" if parameter.param_type_name == "argument" else "Options"
-            panel = getattr(parameter, "rich_help_panel", None) or kind
-            panels.setdefault(panel, []).append(record)
-    for panel, records in panels.items():
+    for panel, records in help_panels(command, context).items():
         rows = [f"| `{_cell(names)}` | {_cell(as_markdown(says))} |" for names, says in records]
         yield "\n".join([f"| {panel} | |", "|---|---|", *rows])
 

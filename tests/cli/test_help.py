@@ -68,6 +68,12 @@ def test_every_option_is_explained(name: str) -> None:
         assert getattr(parameter, "help", None), f"{name}: {parameter.name}"
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_values_have_no_names_of_python_types(name: str) -> None:
+    text = sparsedet_here(name, "--help").out
+    assert re.findall(r"<(?!(?:path|text|integer|number)>)[a-z][a-z \[\]]*>", text) == []
+
+
 def test_options_that_go_together_stand_together() -> None:
     text = sparsedet_here("split", "--help").out
     sections = dict(part.split(":\n", 1) for part in text.split("\n\n") if ":\n" in part)

@@ -94,6 +94,13 @@ def test_commands_and_integrations_meet_in_the_core_alone(folder: str) -> None:
             assert not name.startswith(("sparsedet.cli", "sparsedet.integrations")), (path, name)
 
 
+@pytest.mark.parametrize("folder", ["client", "labelling_config"])
+def test_the_lowest_layers_of_label_studio_import_nothing_above(folder: str) -> None:
+    for path in _sources(f"integrations/label_studio/{folder}"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not isinstance(node, ast.ImportFrom) or node.level < 2, (path, node.module)
+
+
 def test_what_status_and_reports_need_comes_without_torch() -> None:
     """It takes seconds to import."""
     code = (

@@ -1,5 +1,6 @@
 """Threads and loader processes by usable cores."""
 
+import json
 import os
 import re
 import subprocess
@@ -63,39 +64,49 @@ def test_the_peak_of_memory_stays_when_memory_is_given_back(
     assert resources.peak_memory(torch.device("cpu")) == 2 * 2**20
 
 
-SET_BY_USERS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-LIMIT = """
+LIMITS = """
+import importlib, json, os, sys
 import torch
-torch.set_num_threads(4)
 from sparsedet.runtime import resources
-resources.usable_cores = lambda: 1
-{change}
-resources.limit_threads()
-resources.limit_threads()
-print(torch.get_num_threads())
+
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.pop(name, None)
+found = []
+for variable, cores, threads in json.loads(sys.argv[1]):
+    # As in a process that begins with four threads.
+    torch.set_num_threads(4)
+    importlib.reload(resources)
+    resources.usable_cores = lambda: cores
+    if variable:
+        os.environ[variable] = "2"
+    if threads:
+        torch.set_num_threads(threads)
+    resources.limit_threads()
+    resources.limit_threads()
+    found.append(torch.get_num_threads())
+    os.environ.pop(variable, None)
+print(json.dumps(found))
 """
 
 
-@pytest.mark.parametrize(
-    ("environment", "change", "expected"),
-    [
-        ({}, "", 1),
-        ({}, "resources.usable_cores = lambda: 64", 4),
-        ({"OMP_NUM_THREADS": "2"}, "", 4),
-        ({"MKL_NUM_THREADS": "2"}, "", 4),
-        ({}, "torch.set_num_threads(5)", 5),
-    ],
-)
-def test_what_the_user_set_stays(environment: dict[str, str], change: str, expected: int) -> None:
-    others = {name: value for name, value in os.environ.items() if name not in SET_BY_USERS}
+def test_what_the_user_set_stays() -> None:
+    """In a process of its own, whose number of threads is nobody else's."""
+    cases = [
+        # A variable that is set, usable cores, what the user sets in Python -> threads.
+        (("", 1, 0), 1),
+        (("", 64, 0), 4),
+        (("OMP_NUM_THREADS", 1, 0), 4),
+        (("MKL_NUM_THREADS", 1, 0), 4),
+        (("", 1, 5), 5),
+    ]
+    given = json.dumps([case for case, _ in cases])
     printed = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", LIMIT.format(change=change)],
-        env=others | environment,
+        [sys.executable, "-W", "ignore", "-c", LIMITS, given],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     ).stdout
-    assert int(printed) == expected
+    assert json.loads(printed) == [expected for _, expected in cases]
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,19 @@
-"""Run and killed by `test_kill.py`: resumes a run, and prints every iteration."""
+"""What `test_kill.py` runs in a process and kills: resumes a run, and reports every iteration."""
 
-import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from sparsedet.run_folder import RunFolder
-from sparsedet.training.engine.callbacks import Callbacks, StageProgress
+from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.train import run_training
 
 
-def show(progress: StageProgress) -> None:
-    print(progress.iteration, progress.losses["total_loss"], flush=True)
-
-
-if __name__ == "__main__":
+def resume(root: Path, progress: Connection) -> None:
+    """Resume the run `root`, sending something after every iteration and every mined image."""
     run_training(
-        RunFolder(Path(sys.argv[1])),
+        RunFolder(root),
         callbacks=Callbacks(
-            on_progress=show, on_mining=lambda done, total: print("mining", flush=True)
+            on_progress=lambda _: progress.send_bytes(b"trained"),
+            on_mining=lambda done, total: progress.send_bytes(b"mined"),
         ),
     )

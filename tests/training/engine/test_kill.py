@@ -1,9 +1,9 @@
 """Killed at any moment, a run resumes to the same losses and model."""
 
+import multiprocessing
 import random
 import signal
-import subprocess
-import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,6 @@ from tests.conftest import Scenes
 from tests.training.engine import killed
 from tests.training.short_runs import short_config
 
-ROOT = Path(__file__).parents[3]
 ITERATIONS = 16
 KILLS = 3
 
@@ -38,18 +37,22 @@ def start(scenes: Scenes, root: Path) -> RunFolder:
     return run
 
 
-def kill_after(run: RunFolder, lines: int, seconds: float) -> None:
-    """Resume a run, and kill it some time after so many lines of progress."""
-    command = [sys.executable, "-m", killed.__name__, str(run.root)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for _ in range(lines):
-            process.stdout.readline()
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-    assert process.returncode in (0, -signal.SIGKILL)
+def kill_after(run: RunFolder, signs: int, seconds: float) -> None:
+    """Resume a run in another process, and kill it some time after so many signs of progress."""
+    # Forked from a process that has imported torch: importing takes longer than what is killed.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([killed.__name__])
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=killed.resume, args=(run.root, there))
+    process.start()
+    there.close()
+    with here, suppress(EOFError):
+        for _ in range(signs):
+            here.recv_bytes()
+        process.join(seconds)
+    process.kill()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL)
 
 
 def numbers(run: RunFolder) -> list[dict[str, object]]:

@@ -24,6 +24,8 @@ FEW_KEYS = ("MODEL.RPN.PRE_NMS_TOPK_TEST", FEW, "MODEL.RPN.POST_NMS_TOPK_TEST", 
 
 SIZES = [(320, 417), (352, 320)]
 """Heights and widths; padded, the first ones' last map is half of an odd one."""
+SHORT_SIDE = 320
+"""Of these sizes, pixels."""
 
 
 def config(name: str, *overrides: object, classes: int = len(COCO_NAMES)) -> CfgNode:
@@ -66,7 +68,8 @@ def spread(model: nn.Module, layers: Mapping[str, float], run: Callable[[], obje
 
 
 @cache
-def torchvisions(kind: str, short_side: int = 320) -> Any:
+def torchvisions(kind: str, short_side: int = SHORT_SIDE) -> Any:
+    """The detector that takes images of this short side as they are."""
     torch.manual_seed(3)
     # Its threshold of proposals has no counterpart, see mobilenet_fpn.yaml.
     keys = {} if "resnet" in kind else {"rpn_score_thresh": 0.0}
@@ -81,7 +84,7 @@ def torchvisions(kind: str, short_side: int = 320) -> Any:
             **keys,
         )
     )
-    probe = images(1)[0] / 255
+    probe = images(1, short_side)[0] / 255
     layers = {
         "rpn.head.cls_logits": 2.0,
         "rpn.head.bbox_pred": 0.3,
@@ -92,9 +95,13 @@ def torchvisions(kind: str, short_side: int = 320) -> Any:
     return model
 
 
-def images(count: int) -> list[Tensor]:
+def images(count: int, short_side: int = SHORT_SIDE) -> list[Tensor]:
+    """Pictures of blurred noise, of each of the sizes in turn, scaled to the short side."""
     draw = torch.Generator().manual_seed(9)
-    sizes = [SIZES[number % len(SIZES)] for number in range(count)]
+    sizes = [
+        tuple(side * short_side // SHORT_SIDE for side in SIZES[number % len(SIZES)])
+        for number in range(count)
+    ]
     return [
         torch.nn.functional.interpolate(
             torch.randint(0, 255, (1, 3, 20, 20), generator=draw).float(), size=size, mode="bicubic"

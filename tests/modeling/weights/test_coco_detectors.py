@@ -29,6 +29,7 @@ from tests.modeling.steps import CAT, LABEL, rows, settings, step
 from tests.modeling.weights.detectors import (
     FEW,
     FEW_KEYS,
+    SHORT_SIDE,
     assert_same,
     config,
     detect,
@@ -43,9 +44,11 @@ from tests.modeling.weights.detectors import (
 )
 
 KINDS = [
-    ("mobilenet_v3_large_320_fpn", "mobilenet_fpn", "coco"),
-    ("resnet50_fpn_v2", "r50_fpn", "coco:v2"),
+    ("mobilenet_v3_large_320_fpn", "mobilenet_fpn", "coco", SHORT_SIDE),
+    ("resnet50_fpn_v2", "r50_fpn", "coco:v2", SHORT_SIDE // 2),
 ]
+"""Of torchvision, our configuration and weights, and the short side of images: as many as it takes
+a second to look at."""
 ZOO_FOLDER, ZOO_FILE = "faster_rcnn_R_50_FPN_3x/137849458", "model_final_280758.pkl"
 MOBILENET_FILE = "fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth"
 
@@ -72,20 +75,20 @@ def mobilenet_file(mobilenet: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     return path
 
 
-@pytest.mark.parametrize(("kind", "name", "source"), KINDS)
-def test_torchvisions_detectors_find_the_same(kind: str, name: str, source: str) -> None:
-    original = torchvisions(kind)
+@pytest.mark.parametrize(("kind", "name", "source", "side"), KINDS)
+def test_torchvisions_detectors_find_the_same(kind: str, name: str, source: str, side: int) -> None:
+    original = torchvisions(kind, side)
     model = build_model(config(name, "MODEL.WEIGHTS", source, classes=90)).eval()
     # Every layer has its counterpart.
     model.load_state_dict(to_ours(original.state_dict()))
-    few = images(2)
+    few = images(2, side)
     assert (
         min(share_found(detect(model, one), torchvisions_detect(original, one)) for one in few)
         > 0.7
     )
     # In float32 rounding decides which of two like boxes NMS drops.
     exact, expected = TraceableDetector(model).double(), deepcopy(original).double()
-    for image in few if "resnet" in kind else images(20):
+    for image in few if "resnet" in kind else images(8, side):
         assert_same(traced_detect(exact, image), torchvisions_detect(expected, image))
 
 
@@ -275,17 +278,17 @@ def test_where_nothing_can_be_downloaded_a_file_helps(
         fetch_weights(config("mobilenet_fpn", "MODEL.WEIGHTS", tmp_path / MOBILENET_FILE))
 
 
-@pytest.mark.parametrize(("kind", "name", "source"), KINDS)
-def test_exporters_can_follow_them(kind: str, name: str, source: str) -> None:
+@pytest.mark.parametrize(("kind", "name", "source", "side"), KINDS)
+def test_exporters_can_follow_them(kind: str, name: str, source: str, side: int) -> None:
     """Traced on two images of another size, whose maps are all halved evenly."""
     # As `export_run` builds it.
     model = build_model(config(name, "MODEL.WEIGHTS", source, classes=90)).eval()
-    model.load_state_dict(to_ours(torchvisions(kind).state_dict()))
+    model.load_state_dict(to_ours(torchvisions(kind, side).state_dict()))
     exact = TraceableDetector(model).double().eval()
-    example = torch.zeros((2, 3, 256, 192), dtype=torch.uint8)
+    example = torch.zeros((2, 3, 128, 192), dtype=torch.uint8)
     with torch.inference_mode():
         traced: Any = torch.jit.trace(exact, example, check_trace=False)  # type: ignore[no-untyped-call]
-    for image in images(2):
+    for image in images(2, side):
         assert_same(traced_detect(traced, image), traced_detect(exact, image))
 
 

@@ -37,6 +37,7 @@ def write_figures(setting: Setting, folder: RoundFolder, found: int, path: Path)
         content.candidates,
         [category.id for category in before.categories],
         hidden=content.hidden,
+        annotated=sum(not box.iscrowd for box in before.boxes),
         earlier=content.earlier,
         missing=content.missing,
         unreviewed=content.unreviewed,

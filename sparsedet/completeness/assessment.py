@@ -130,6 +130,7 @@ def assess(
         content.candidates,
         [category.id for category in before.categories],
         hidden=content.hidden,
+        annotated=sum(not box.iscrowd for box in before.boxes),
         judged=evidence.judged if len(evidence.judged.candidates) else None,
         earlier=content.earlier,
         missing=content.missing,

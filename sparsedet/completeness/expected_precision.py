@@ -10,12 +10,10 @@ Biometrics 2009). The number of objects follows from the scores at which nearly 
 objects (the best bin of Garg et al., "Mixture Proportion Estimation and PU Learning: A Modern
 Approach", NeurIPS 2021).
 
-In later rounds that number also follows from what earlier ones expected to be left. On images that
-people have reviewed, what is still missing is harder to detect than hidden annotations, and models
-have been trained on it as background: so their scores count as much as there are missing objects on
-unreviewed images.
-
-After reviews, their decisions on candidates count as well, and more so the more there are.
+In later rounds that number also follows from what earlier ones expected to be left. On reviewed
+images, what is still missing is harder to detect than hidden annotations, as models have been
+trained on it as background: scores count as much as there are missing objects on other images.
+Decisions of reviewers count as well, and more so the more there are.
 
 The chance is the product of two logistic functions: that there is an object, and that its class
 is the candidate's. Each class has an offset of its own, shrunk towards zero.
@@ -47,7 +45,11 @@ _KEPT_SCORE = 0.05
 """Minimum score in a fit, if there are more than `_MANY` candidates."""
 _MANY = 200_000
 _SEEN_UNKNOWN = 0.9
-"""`seen_share` if unknown."""
+_MOST_MISSING = 9.0
+"""Plausible maximum of missing objects per annotation. Where a model has learned little and all
+scores are alike, nothing else shows that not everything is an object ..."""
+_MOST_SPREAD = 0.5
+"""... and the standard deviation of its logarithm."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,9 @@ class ExpectedPrecision:
     seen: float
     """Share of the objects without annotation that are among the candidates, 0 to 1."""
     hidden: int
-    """Number of hidden annotations used."""
+    """Number of hidden annotations used ..."""
     judged: int
-    """Number of judged candidates used."""
+    """... and of judged candidates."""
 
     def of(self, candidates: Candidates) -> Floats:
         """Return the chance that a reviewer accepts each candidate, shape (N,)."""
@@ -107,6 +109,7 @@ def fit_expected_precision(
     category_ids: Sequence[int],
     *,
     hidden: int,
+    annotated: int = 0,
     judged: Judged | None = None,
     earlier: Coefficients | None = None,
     missing: Count | None = None,
@@ -115,9 +118,10 @@ def fit_expected_precision(
     """Fit the calibration of a model's candidates.
 
     Args:
-        candidates: all of them, including those on hidden annotations.
+        candidates: all, including those on hidden annotations.
         category_ids: the dataset's.
         hidden: number of hidden annotations, detected or not.
+        annotated: number of all annotations; 0: unknown.
         judged: candidates of this model that people have judged.
         earlier: coefficients from reviews of an earlier model; None: no reviews.
         missing: expected number of objects without annotation when the candidates were found,
@@ -127,7 +131,9 @@ def fit_expected_precision(
     if len(candidates) > _MANY:
         candidates = candidates.select(candidates.object_scores >= _KEPT_SCORE)
     prior = earlier or BEFORE_REVIEWS
-    problem = _Problem.of(candidates, category_ids, hidden, judged, prior, missing, unreviewed)
+    problem = _Problem.of(
+        candidates, category_ids, hidden, annotated, judged, prior, missing, unreviewed
+    )
     found = minimize(problem.value, problem.start(), jac=True, method="L-BFGS-B").x
     w, d, v, e = problem.split(found)
     return ExpectedPrecision(
@@ -146,7 +152,7 @@ def seen_share(
 ) -> float:
     """Return the share of objects that are among the candidates, 0 to 1.
 
-    By Laplace's rule, since few objects prove little.
+    By Laplace's rule, since few objects prove little; without any, it is `_SEEN_UNKNOWN`.
 
     Args:
         candidates: all of them, including those on hidden annotations.
@@ -192,6 +198,8 @@ class _Problem:
     absent_index: NDArray[np.int64]
     objects: tuple[float, float] | None
     """Logarithm of the number of objects among the candidates by the best bin, and its spread."""
+    most: float
+    """Logarithm of the plausible maximum of that number."""
     prior: Coefficients
     class_index: dict[int, int]
     hidden_weight: float
@@ -203,6 +211,7 @@ class _Problem:
         candidates: Candidates,
         category_ids: Sequence[int],
         hidden: int,
+        annotated: int,
         judged: Judged | None,
         prior: Coefficients,
         missing: Count | None,
@@ -220,9 +229,9 @@ class _Problem:
             by_scores = Count(by_scores.mean, by_scores.spread / unreviewed**0.5)
         counts = () if judged is not None else (by_scores, missing)
         objects = combined([count for count in counts if count is not None])
+        # Numbers of objects are limited to the share that is among the candidates at all.
+        seen = float(np.log(seen_share(candidates, hidden)))
         if objects is not None:
-            # Limited to the share that is among the candidates at all.
-            seen = float(np.log(seen_share(candidates, hidden)))
             objects = objects[0] + seen, objects[1]
         return cls(
             _object_rows(unknown),
@@ -240,21 +249,22 @@ class _Problem:
             _class_rows(absent),
             _indices(absent, index),
             objects,
+            float(np.log(_MOST_MISSING * annotated)) + seen if annotated else np.inf,
             prior,
             index,
             hidden_weight=unreviewed,
         )
 
     def start(self) -> Floats:
-        nothing = np.zeros(len(self.class_index))
-        return np.concatenate([self.prior.object, nothing, self.prior.right_class, nothing])
+        none = np.zeros(len(self.class_index))
+        return np.concatenate([self.prior.object, none, self.prior.right_class, none])
 
     def split(self, x: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         classes = len(self.class_index)
         w, v = len(self.prior.object), len(self.prior.right_class)
         bounds = np.cumsum([w, classes, v])
-        first, second, third, fourth = np.split(x, bounds)
-        return first, second, third, fourth
+        object, offsets, right_class, class_offsets = np.split(x, bounds)
+        return object, offsets, right_class, class_offsets
 
     def value(self, x: Floats) -> tuple[float, Floats]:
         """Return the negative log-likelihood and its gradient."""
@@ -277,7 +287,7 @@ class _Problem:
             dw += rows.T @ slope
             dd += np.bincount(index, slope, minlength=classes)
 
-        if len(self.unknown) and (len(self.hidden) or self.objects):
+        if len(self.unknown):
             p = expit(self.unknown @ w + d[self.unknown_index])
             total = p.sum()
             z = self.hidden @ w + d[self.hidden_index]
@@ -289,6 +299,9 @@ class _Problem:
                 off = (float(np.log(total)) - self.objects[0]) / self.objects[1]
                 value += off**2 / 2
                 weight += off / self.objects[1]
+            beyond = max(float(np.log(total)) - self.most, 0.0) / _MOST_SPREAD
+            value += beyond**2 / 2
+            weight += beyond / _MOST_SPREAD
             add(self.unknown, self.unknown_index, weight * p * (1 - p) / total, dw, dd)
         if len(self.hidden):
             z = self.hidden_class @ v + e[self.hidden_index]

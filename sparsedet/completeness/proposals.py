@@ -176,6 +176,7 @@ def propose(
         candidates,
         [category.id for category in dataset.categories],
         hidden=len(calibrating),
+        annotated=sum(not box.iscrowd for box in dataset.boxes),
         earlier=earlier,
         missing=missing,
         unreviewed=unreviewed,

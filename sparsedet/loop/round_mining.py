@@ -18,6 +18,11 @@ from sparsedet.loop.standing import assess_round, mined_on, selection_of
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.push_modes import Progress
 
+_TELLING = 10
+"""Minimum number of hidden annotations for a remark on how many of them were found."""
+_WEAK = 0.5
+"""Share of them below which it is made."""
+
 
 def mine_round(
     workspace: Workspace,
@@ -80,6 +85,13 @@ def mine_round(
     write_suspicions(found.suspicions, folder.suspicions)
     write_mined(found.mined, proposals_meta(found, folder.run, dataset), folder.mined)
     say(f"mined {len(found.mined)} boxes not explained by an annotation; {held_back_line(found)}")
+    fitted = found.fitted
+    if fitted.hidden >= _TELLING and fitted.seen < _WEAK:
+        say(
+            f"the model finds only about {fitted.seen:.0%} of the annotations that it was not "
+            "trained on: a longer training (round --iterations) may find more; so may more "
+            "annotations"
+        )
 
 
 def held_back_line(found: Proposals) -> str:

@@ -19,6 +19,10 @@ def test_a_second_call_finds_everything_at_the_tools_new_address(tmp_path: Path)
     first = sparsedet("demo", "-o", "demo", *WORDS, cwd=tmp_path)
     assert first.status == 0, first.err
     assert "round 1: train" in first.err
+    # A model of three iterations has learned nothing, and nobody has to look at its boxes.
+    assert "a longer training (round --iterations) may find more" in first.err
+    outcomes = first.json()["rounds"][0]["outcomes"]
+    assert outcomes["rejected"] < 100 < outcomes["drawn"]
     # A folder's address is its path; a server that is started again has another port.
     (tmp_path / "demo").rename(tmp_path / "moved")
     again = sparsedet_here("demo", "-o", "moved", *WORDS, cwd=tmp_path)

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import check_grad
 
+from sparsedet.completeness.costs import ReviewCosts
 from sparsedet.completeness.expected_precision import (
     BEFORE_REVIEWS,
     _Problem,
@@ -15,6 +16,7 @@ from sparsedet.completeness.expected_precision import (
 )
 from sparsedet.completeness.judged import Judged
 from sparsedet.completeness.object_count import Count, best_bin
+from sparsedet.completeness.selection import Selection
 from sparsedet.mining.candidates import RIGHT, UNKNOWN, WRONG_CLASS, Candidates
 from tests.completeness.scenes import Scene, candidates, scene
 
@@ -144,6 +146,36 @@ def test_what_reviewers_left_is_harder_than_hidden_annotations() -> None:
     assert nowhere.of(left).sum() == pytest.approx(right.sum(), rel=0.25)
 
 
+def test_a_model_that_has_learned_nothing_does_not_flood_reviewers() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.uniform(0.1, 0.7, 10_000)
+    alike = candidates(
+        [(1 + row // 100, score, RIGHT if row < 3 else UNKNOWN) for row, score in enumerate(scores)]
+    )
+    few = fit_expected_precision(alike, [1], hidden=22, annotated=224)
+    chances, objects = few.of(alike.unknown), few.of_object(alike.unknown)
+    assert objects.sum() < 1000
+    assert Selection(ReviewCosts()).shows(chances, objects).mean() < 0.02
+
+
+def test_what_is_plausible_changes_nothing_where_scores_tell_objects_apart() -> None:
+    found = scene()
+    without, with_ = (
+        fit_expected_precision(found.candidates, [1], hidden=found.hidden, annotated=annotated).of(
+            found.candidates.unknown
+        )
+        for annotated in (0, len(found.dataset.boxes))
+    )
+    assert np.array_equal(without, with_)
+    # Even where people have drawn one object in twenty.
+    found = scene(labelled=0.05, hidden=0.5)
+    fitted = fit_expected_precision(
+        found.candidates, [1], hidden=found.hidden, annotated=len(found.dataset.boxes)
+    )
+    missing = sum(found.missing.values())
+    assert fitted.of(found.candidates.unknown).sum() == pytest.approx(missing, rel=0.25)
+
+
 def test_the_best_bin_counts_the_objects() -> None:
     found = scene(wrong=8.0)
     objects, spread = best_bin(found.candidates, found.hidden) or (0.0, 0.0)
@@ -179,6 +211,8 @@ def test_the_gradient_is_that_of_the_value(with_reviews: bool) -> None:
         found.candidates,
         [1],
         found.hidden,
+        # So few that the candidates seem too many.
+        1,
         judged if with_reviews else None,
         BEFORE_REVIEWS,
         missing=Count(50.0, 0.3),

@@ -27,6 +27,10 @@ from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, remove_boxes
 
 
+SIZES = (("MIN", 160), ("MAX", 213))
+"""Of the scenes' sides: two thirds, in which digits are still as large as anchors."""
+
+
 class PowerCut(Exception):
     """What ends the first rehearsal."""
 
@@ -77,6 +81,7 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Rehearsed:
         "SPARSEDET.STAGED.MIN_ITER": 0,
         "SOLVER.WARMUP_ITERS": 5,
         "SOLVER.IMS_PER_BATCH": 2,
+        **{f"INPUT.{side}_SIZE_{use}": size for side, size in SIZES for use in ("TRAIN", "TEST")},
     }
     workspace.write_settings(
         Settings(

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -15,7 +17,7 @@ from sparsedet.annotations import write_coco
 from sparsedet.atomic_io import read_json
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.training.engine.metrics import read_metrics
-from tests.cli.command import Result, sparsedet
+from tests.cli.command import Result, sparsedet_here
 
 TWO = ("--device", "cpu", "--num-gpus", "2", "--method", "plain")
 KEYS = (
@@ -25,6 +27,32 @@ KEYS = (
 )
 
 
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+
+
+class Launched(Protocol):
+    def __call__(self, *arguments: str | Path) -> Result: ...
+
+
+@pytest.fixture
+def launched(capfd: pytest.CaptureFixture[str]) -> Iterator[Launched]:
+    """`sparsedet`, whose launcher runs in this process, which has imported torch; its processes,
+    and what they write, are real.
+    """
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def run(*arguments: str | Path) -> Result:
+        capfd.readouterr()
+        own = sparsedet_here(*arguments)
+        theirs = capfd.readouterr()
+        return Result(own.status, own.out + theirs.out, own.err + theirs.err)
+
+    yield run
+    # torch's launcher leaves its own.
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
@@ -32,7 +60,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_interrupted_together_and_resumed_a_run_is_evaluated(data: Path, tmp_path: Path) -> None:
+def test_interrupted_together_and_resumed_a_run_is_evaluated(
+    data: Path, tmp_path: Path, launched: Launched
+) -> None:
     run = tmp_path / "run"
     command = ["train", "--train", data / "train.json", "-o", run, *TWO, *KEYS]
     process = subprocess.Popen(
@@ -52,7 +82,7 @@ def test_interrupted_together_and_resumed_a_run_is_evaluated(data: Path, tmp_pat
     assert "Traceback" not in said
     assert not (run / "model.pth").exists()
 
-    resumed = sparsedet(
+    resumed = launched(
         "train", "--resume", "-o", run, "--device", "cpu", "--num-gpus", "2",
         "--val", data / "train.json", "--json",
     )  # fmt: skip
@@ -78,9 +108,9 @@ def test_interrupted_together_and_resumed_a_run_is_evaluated(data: Path, tmp_pat
     ],
 )
 def test_a_wrong_start_is_one_line(
-    data: Path, tmp_path: Path, options: list[str], said: str
+    data: Path, tmp_path: Path, options: list[str], said: str, launched: Launched
 ) -> None:
-    result = sparsedet("train", "-o", tmp_path / "run", "--train", data / "train.json", *options)
+    result = launched("train", "-o", tmp_path / "run", "--train", data / "train.json", *options)
     assert said in one_error(result)
 
 
@@ -93,19 +123,23 @@ def one_error(result: Result) -> str:
     return errors[0]
 
 
-def test_a_rate_that_diverges_is_one_line_about_all_processes(data: Path, tmp_path: Path) -> None:
+def test_a_rate_that_diverges_is_one_line_about_all_processes(
+    data: Path, tmp_path: Path, launched: Launched
+) -> None:
     keys = ["SOLVER.BASE_LR", "1e12", "SOLVER.WARMUP_ITERS", "0"]
     train = ("train", "-o", tmp_path / "run", "--train", data / "train.json")
-    said = one_error(sparsedet(*train, *TWO, *KEYS, *keys))
+    said = one_error(launched(*train, *TWO, *KEYS, *keys))
     assert re.search(r"not finite at iteration \d+ \(.*loss_cls .*image ids \d+, \d+\)", said)
 
 
-def test_what_ends_one_process_is_told_by_that_one(data: Path, tmp_path: Path) -> None:
+def test_what_ends_one_process_is_told_by_that_one(
+    data: Path, tmp_path: Path, launched: Launched
+) -> None:
     images = tmp_path / "images"
     shutil.copytree(data / "images", images)
     broken = sorted(images.iterdir())[0]
     broken.write_bytes(broken.read_bytes()[:200])
     train = ("train", "-o", tmp_path / "run", "--train", data / "train.json", "--images", images)
-    said = one_error(sparsedet(*train, *TWO, *KEYS, "DATALOADER.MAX_UNREADABLE", "0"))
+    said = one_error(launched(*train, *TWO, *KEYS, "DATALOADER.MAX_UNREADABLE", "0"))
     assert broken.name in said
     assert "can't be decoded" in said

@@ -33,7 +33,10 @@ from sparsedet.sparsify import load_recipe, remove_boxes
 from tests.cli.command import Result, sparsedet
 from tests.pages import block, commands
 
-SHORT = ["SOLVER.MAX_ITER", "60", "SOLVER.WARMUP_ITERS", "5", "SPARSEDET.STAGED.MIN_ITER", "0"]
+SHORT = [
+    *("SOLVER.MAX_ITER", "60", "SOLVER.IMS_PER_BATCH", "2", "SOLVER.WARMUP_ITERS", "5"),
+    *("SPARSEDET.STAGED.MIN_ITER", "0"),
+]
 
 
 def for_project(lines: list[list[str]], project: str) -> list[list[str]]:
@@ -96,7 +99,11 @@ def shorten_rounds(workspace: Path, iterations: int, *, stop_at: float | None = 
     if stop_at is not None:
         rounds = settings.rounds.model_copy(update={"stop_at": stop_at})
         settings = settings.model_copy(update={"rounds": rounds})
-    keys = {"SOLVER.MAX_ITER": iterations, "SOLVER.WARMUP_ITERS": min(5, iterations - 1)}
+    keys = {
+        "SOLVER.MAX_ITER": iterations,
+        "SOLVER.IMS_PER_BATCH": 2,
+        "SOLVER.WARMUP_ITERS": min(5, iterations - 1),
+    }
     training = settings.training.model_copy(update={"keys": keys})
     write_settings(settings.model_copy(update={"training": training}), workspace / "sparsedet.toml")
 
@@ -197,9 +204,10 @@ def test_the_proof_on_complete_data(tmp_path: Path) -> None:
     scenes = one_class(make_scenes(24, tmp_path / "images", seed=4))
     crowd = Box(9999, scenes.images[0].id, 1, (0, 0, 30, 30), iscrowd=True)
     write_coco(scenes.with_boxes([*scenes.boxes, crowd]), tmp_path / "full.json")
-    results = run_all(commands("proof"), tmp_path, {})
+    *proof, last = commands("proof")
+    results = run_all(proof, tmp_path, {})
     assert "AP50" in results["eval"].out
-    figures = sparsedet(*commands("proof")[-1], "--json", cwd=tmp_path).json()
+    figures = sparsedet(*last, "--json", cwd=tmp_path).json()
     run_all(commands("predict"), tmp_path, {})
     images = json.loads((tmp_path / "found.images.json").read_text())["images"]
     assert len(images) == len(list((tmp_path / "pictures").iterdir())) > 0

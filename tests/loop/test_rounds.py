@@ -166,7 +166,7 @@ def test_a_round_killed_at_every_step_ends_in_the_same_files(
     make_workspace(tmp_path)
     done: dict[str, int] = {}
     moments = [f"round 1: {step}" for step in STEPS]
-    moments[3:3] = ["stage1 15/40", "mined", "stage2 28/40", "mined", "stage3 40/40"]
+    moments[3:3] = ["stage1 15/40", "mined", "stage3 40/40"]
     for moment in moments:
         said = Killed(tmp_path).kill_after(moment)
         now = finished_steps(tmp_path)

@@ -16,7 +16,7 @@ from sparsedet.simulation.scenes import make_scenes
 @pytest.mark.label_studio
 def test_the_demo_goes_round(label_studio: LocalServer, tmp_path: Path) -> None:
     tool = LabelStudioTool(label_studio.url, api_key=label_studio.api_key)
-    rule = DemoRule(scenes=30, test_scenes=4, drop=0.5, iterations=200, rounds=2)
+    rule = DemoRule(scenes=24, test_scenes=4, drop=0.5, iterations=120, rounds=2)
     said: list[str] = []
 
     report = Demo(tmp_path, rule, device="cpu", say=said.append).run(tool, "label-studio")

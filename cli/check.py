@@ -50,6 +50,8 @@ def check(
             "lost+found in the workspace; nothing is deleted, and the server is not changed.",
         ),
     ] = False,
+    # The name of --fix in version 0.2.0: scripts may have it.
+    mend: Annotated[bool, typer.Option("--mend", hidden=True)] = False,
     json_output: Json = False,
 ) -> None:
     """Check a workspace: images, ledger, rounds.
@@ -60,7 +62,7 @@ def check(
     from sparsedet.checking.checkup import check_workspace, repair_workspace
 
     workspace = Workspace(folder)
-    run = repair_workspace if fix else check_workspace
+    run = repair_workspace if fix or mend else check_workspace
     try:
         with progress_bar() as progress:
             found = run(

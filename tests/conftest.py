@@ -9,7 +9,7 @@ import pytest
 from sparsedet.annotations import Dataset, write_coco
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.simulation.scenes import make_scenes
-from tests.label_studio_server import server_for_tests
+from tests.label_studio_server import server_for_tests, without_its_projects
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,16 @@ def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServ
     """A running Label Studio, shared by the test run: make projects of your own in it."""
     with server_for_tests(tmp_path_factory.mktemp("label-studio")) as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def no_projects_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Delete a test's projects from the shared server; those of its module stay."""
+    if "label_studio" not in request.fixturenames:
+        yield
+        return
+    with without_its_projects(request.getfixturevalue("label_studio")):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -92,7 +92,8 @@ def _seconds(setting: Setting, data: Data, device: str) -> float:
     ends: list[float] = []
     callbacks = Callbacks(on_progress=lambda progress: ends.append(time.monotonic()))
     steps = UNTIMED_STEPS + (3 if setting.quick else TIMED_STEPS)
-    start(run, "plain", configuration({"SOLVER.MAX_ITER": steps}), data, device)
+    sizes = {"SOLVER.IMS_PER_BATCH": 2, "INPUT.MIN_SIZE_TRAIN": (120,)} if setting.quick else {}
+    start(run, "plain", configuration({"SOLVER.MAX_ITER": steps, **sizes}), data, device)
     run_training(run, callbacks=callbacks)
     seconds = [after - before for before, after in pairwise(ends)]
     return median(seconds[UNTIMED_STEPS:])

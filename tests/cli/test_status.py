@@ -320,7 +320,7 @@ def test_a_check_finds_newer_reviews(tmp_path: Path) -> None:
 
 def test_complete_images_and_classes_are_counted(workspace: Workspace) -> None:
     """As the newest round knows them."""
-    assert "complete," not in sparsedet("status", workspace.root).out
+    assert "complete," not in sparsedet_here("status", workspace.root).out
     marks: list[dict[str, object]] = [
         {"exhaustive": True},
         {"complete_classes": [1, 2]},
@@ -335,7 +335,7 @@ def test_complete_images_and_classes_are_counted(workspace: Workspace) -> None:
     content = {"images": images, "annotations": [], "categories": categories}
     path = workspace.root / "rounds" / "002" / "annotations.json"
     path.write_text(json.dumps(content))
-    result = sparsedet("status", workspace.root)
+    result = sparsedet_here("status", workspace.root)
     assert "2 images complete, 1 in part (1 pairs of class and image)" in result.out.splitlines()
-    found = sparsedet("status", workspace.root, "--json").json()["marks"]
+    found = sparsedet_here("status", workspace.root, "--json").json()["marks"]
     assert found == {"complete": 2, "in_part": 1, "pairs": 1}

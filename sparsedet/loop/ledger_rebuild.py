@@ -166,6 +166,7 @@ def _parts(
     dataset, queue = _queue(record, dataset, folder.push)
     not_up = frozenset(record.get("left_out") or ()).union(*(lot.rest for lot in read_lots(folder)))
     on_sheets = _on_sheets(folder)
+    opened = {entry.image_id for entry in queue if not entry.audit}
     parts = []
     for content in pushed_parts(record):
         place = _place(content, settings, folder.push)
@@ -174,6 +175,8 @@ def _parts(
             for box in mined
             if box.region_id not in not_up
             and (box.region_id in on_sheets) == (place.mode == "sheets")
+            # A budget may leave out images; older rounds have no queue.
+            and (place.mode == "sheets" or not queue or box.image_id in opened)
         ]
         # Skipped images were part of the push; the next one looks for them again.
         skipped = frozenset(content.get("skipped") or ())

@@ -167,6 +167,16 @@ def test_the_queue_of_a_round_is_recorded_again(tmp_path: Path) -> None:
         assert rebuilt.digests().keys() == {"12"}
 
 
+def test_boxes_on_images_that_the_budget_left_out_were_never_up(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    queue = [QUEUE[1] | {"image_tool_id": "12", "file_name": "b.jpg", "boxes": 1}]
+    add_round(workspace, 1, MINED, PLACE, queue=queue)
+    rebuild(workspace, SETTINGS)
+    with closing(Ledger(workspace.ledger)) as ledger:
+        on_it = {box.region_id for box in MINED if box.image_id == 2}
+        assert set(outcomes(ledger)) == on_it != {box.region_id for box in MINED}
+
+
 def _rows(ledger: Ledger) -> list[dict[str, Any]]:
     """Everything that is known of the queued images."""
     names = [column.name for column in QueuedImage.__table__.columns]

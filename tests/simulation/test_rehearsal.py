@@ -26,7 +26,6 @@ from sparsedet.simulation.rehearsal import Rehearsal, RehearsedRound
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, remove_boxes
 
-
 SIZES = (("MIN", 160), ("MAX", 213))
 """Of the scenes' sides: two thirds, in which digits are still as large as anchors."""
 

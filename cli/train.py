@@ -1,8 +1,10 @@
 """`sparsedet train`, and the launcher for `--num-gpus` and related options."""
 
+import atexit
 import os
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -269,7 +271,16 @@ def launch(options: Launch) -> None:
             "all of them, with an address of the first one and a free port"
         ) from error
     except (SignalException, KeyboardInterrupt):
+        atexit.register(_leave_at_once)
         sys.exit(ENDED_BY_INTERRUPT)
+
+
+def _leave_at_once() -> None:
+    """End the process: torch's store has threads that may abort an interpreter's usual exit."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(ENDED_BY_INTERRUPT)
 
 
 def _address(options: Launch) -> tuple[str, int]:

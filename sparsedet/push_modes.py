@@ -9,6 +9,7 @@ from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.annotations.suspicions import Suspicion
 from sparsedet.reviews import NOTHING_WRITTEN, Review, ReviewedRegion, Written
 from sparsedet.sheets import SheetFile
+from sparsedet.wording import counted
 
 ModeName = Literal["review-project", "draft", "sheets"]
 """How mined boxes are reviewed: on their images in a review project, by any number of reviewers;
@@ -86,7 +87,8 @@ class PushReport:
         for image, reason in self.skipped.items():
             images.setdefault(reason, []).append(image)
         return [
-            f"skipped {len(found)} images (the first is {found[0]}): {reason}"
+            f"skipped {counted(len(found), 'image')} "
+            f"({found[0] if len(found) == 1 else f'the first is {found[0]}'}): {reason}"
             for reason, found in images.items()
         ]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparsedet.annotations.model import Box, Image
 from sparsedet.errors import AnnotationError
+from sparsedet.wording import counted
 
 if TYPE_CHECKING:
     from sparsedet.annotations.dataset import Dataset
@@ -72,10 +73,9 @@ class ClassMarks:
 
     def in_words(self) -> str:
         """Return the numbers for display."""
-        images = "1 image" if self.complete == 1 else f"{self.complete} images"
-        text = f"{images} complete"
+        text = f"{counted(self.complete, 'image')} complete"
         if self.in_part:
-            text += f", {self.in_part} in part ({self.pairs} pairs of class and image)"
+            text += f", {self.in_part} in part ({counted(self.pairs, 'pair')} of class and image)"
         return text
 
 
@@ -117,11 +117,12 @@ class LabelledImages:
 
     def in_words(self) -> str:
         """Return the statistics for display."""
-        text = f"{self.absent} pairs of class and image absent, {self.complete} complete"
+        pairs = f"{counted(self.absent, 'pair')} of class and image"
+        text = f"{pairs} absent, {self.complete} complete"
         if self.contradicted:
             text += f"; {self.contradicted} contradicted and ignored"
         if self.unknown:
-            text += f"; {self.unknown} labels of other images or classes left out"
+            text += f"; {counted(self.unknown, 'label')} of other images or classes left out"
         return text
 
 

@@ -16,6 +16,7 @@ from sparsedet.checking.ledger_repair import (
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger.checkup import LedgerCheckup
 from sparsedet.loop.last_reading import last_reading, reading_file
+from sparsedet.wording import counted
 
 
 def check_ledger_file(checked: Checked, copy: Path) -> Iterator[Finding]:
@@ -36,7 +37,7 @@ def check_ledger_file(checked: Checked, copy: Path) -> Iterator[Finding]:
     pushed = checked.rounds_pushed
     if not ledger.exists():
         if pushed:
-            what = f"missing, though {_rounds(len(pushed))} pushed boxes"
+            what = f"missing, though {counted(len(pushed), 'round')} pushed boxes"
             yield Finding("ledger-missing", where, what, review, repair=rebuild)
         return
     if not ledger.is_file():
@@ -49,7 +50,7 @@ def check_ledger_file(checked: Checked, copy: Path) -> Iterator[Finding]:
     try:
         with closing(LedgerCheckup(copy)) as opened:
             if pushed and not opened.has_pushes():
-                what = f"has no push, though {_rounds(len(pushed))} pushed boxes"
+                what = f"has no push, though {counted(len(pushed), 'round')} pushed boxes"
                 yield Finding("ledger-missing", where, what, review, repair=rebuild)
     except SparseDetError as error:
         yield Finding("ledger-broken", where, one_line(error, copy))
@@ -59,17 +60,18 @@ def check_ledger(checked: Checked, copy: Path) -> Iterator[Finding]:
     """Check the ledger's content: orphaned and duplicate rows, outcomes that contradict reviews."""
     where, review = checked.name(checked.workspace.ledger), checked.command("review")
     for table, rows in orphans(copy).items():
-        what = f"{len(rows)} rows of {table} belong to a missing push"
+        rows_of = counted(len(rows), f"row of {table} belongs", f"rows of {table} belong")
+        what = f"{rows_of} to a missing push"
         yield Finding("ledger-orphans", where, what, review, repair=drop_rows(checked, table, rows))
     with closing(LedgerCheckup(copy)) as ledger:
         if unreadable := ledger.unreadable_rows():
             for table, rows in unreadable.items():
-                what = f"{len(rows)} rows of {table} can't be read"
+                what = f"{counted(len(rows), 'row')} of {table} can't be read"
                 repair = drop_rows(checked, table, rows)
                 yield Finding("ledger-rows", where, what, review, repair=repair)
             return
         if doubled := ledger.doubled_reviews():
-            what = f"{len(doubled)} reviews are stored twice"
+            what = f"{counted(len(doubled), 'review is', 'reviews are')} stored twice"
             repair = drop_rows(checked, "reviews", doubled)
             yield Finding("ledger-doubles", where, what, review, repair=repair)
         for push in ledger.doubled_pushes():
@@ -94,10 +96,11 @@ def _unread(checked: Checked, ledger: LedgerCheckup) -> Iterator[Finding]:
         return
     judged = {id for folder in checked.rounds_pushed for id in _judged(folder.push)}
     if judged:
+        boxes = counted(len(judged), "box was", "boxes were")
         yield Finding(
             "reviews-unread",
             checked.name(checked.workspace.ledger),
-            f"has no reviews, though {len(judged)} boxes were judged when rounds were pushed",
+            f"has no reviews, though {boxes} judged when rounds were pushed",
             checked.command("review"),
         )
 
@@ -129,7 +132,3 @@ def _reading(checked: Checked) -> Iterator[Finding]:
             severity="warning",
             repair=set_aside,
         )
-
-
-def _rounds(number: int) -> str:
-    return "1 round" if number == 1 else f"{number} rounds"

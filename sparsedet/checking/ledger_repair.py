@@ -9,6 +9,7 @@ from sparsedet.errors import SparseDetError
 from sparsedet.ledger.checkup import LedgerCheckup
 from sparsedet.loop.last_reading import reading_file
 from sparsedet.loop.ledger_rebuild import rebuild
+from sparsedet.wording import counted
 
 
 def rebuild_ledger(checked: Checked, lost: LostAndFound) -> str:
@@ -29,19 +30,23 @@ def rebuild_ledger(checked: Checked, lost: LostAndFound) -> str:
 
 def drop_rows(checked: Checked, table: str, rows: Collection[int]) -> Repair:
     """Return the repair that removes rows of a table."""
-    return _change(checked, lambda ledger: f"{ledger.remove(table, rows)} rows of {table} removed")
+    return _change(
+        checked, lambda ledger: f"{counted(ledger.remove(table, rows), 'row')} of {table} removed"
+    )
 
 
 def join_pushes(checked: Checked) -> Repair:
     """Return the repair that joins duplicate pushes."""
-    return _change(checked, lambda ledger: f"{ledger.join_pushes()} duplicate pushes joined")
+    return _change(
+        checked, lambda ledger: f"{counted(ledger.join_pushes(), 'duplicate push')} joined"
+    )
 
 
 def settle_again(checked: Checked) -> Repair:
     """Return the repair that settles boxes by the stored reviews."""
     return _change(
         checked,
-        lambda ledger: f"{ledger.settle_again(checked.rule)} boxes settled by their reviews",
+        lambda ledger: f"{counted(ledger.settle_again(checked.rule), 'box')} settled by reviews",
     )
 
 

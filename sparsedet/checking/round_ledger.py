@@ -19,6 +19,7 @@ from sparsedet.loop.lot_file import read_lots
 from sparsedet.loop.round_report import pushed_parts
 from sparsedet.loop.round_sheets import stored_sheets
 from sparsedet.loop.workspace import RoundFolder
+from sparsedet.wording import counted
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,8 @@ def _against_ledger(
     lacking = round.versions - recorded
     missing = round.expected - set(known)
     if missing:
-        what = f"lacks {len(missing)} boxes that round {number} pushed, such as {min(missing)}"
+        boxes = counted(len(missing), "box")
+        what = f"lacks {boxes} that round {number} pushed, such as {min(missing)}"
     elif lacking:
         what = f"lacks the push of round {number}, of model {min(lacking)}"
     elif round.opened and number not in queued:
@@ -194,7 +196,8 @@ def _other_way_round(
         and box.region_id not in mined
     }
     if strange:
-        what = f"lacks {len(strange)} boxes that the ledger has of it, such as {min(strange)}"
+        lacking = counted(len(strange), "box")
+        what = f"lacks {lacking} that the ledger has of it, such as {min(strange)}"
         yield Finding("boxes-not-mined", checked.name(round.folder.mined), _from_backup(what))
 
 
@@ -206,7 +209,9 @@ def _restore(checked: Checked, folder: RoundFolder, lost: LostAndFound) -> str:
         )
     lost.copy(checked.workspace.ledger)
     added = restore_round(checked.workspace, folder, settings)
-    return f"{checked.workspace.ledger.name}: {added} boxes of round {folder.number} added"
+    return (
+        f"{checked.workspace.ledger.name}: {counted(added, 'box')} of round {folder.number} added"
+    )
 
 
 def _from_backup(what: str) -> str:

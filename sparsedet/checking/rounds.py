@@ -17,6 +17,7 @@ from sparsedet.errors import SparseDetError
 from sparsedet.loop.lot_file import read_lots
 from sparsedet.loop.round_sheets import stored_sheets
 from sparsedet.loop.workspace import RoundFolder
+from sparsedet.wording import counted
 
 _STEPS = "pull", "split", "train", "mine", "push"
 """In order; includes every value of a round's `next_step`."""
@@ -175,8 +176,8 @@ def _train(dataset: Dataset | None, path: Path) -> None:
     strange -= {image.file_name for image in dataset.images}
     if strange:
         raise SparseDetError(
-            f"{path}: {len(strange)} of its images are not in annotations.json (such as "
-            f"{min(strange)})"
+            f"{path}: {counted(len(strange), 'of its images is', 'of its images are')} not in "
+            f"annotations.json (such as {min(strange)})"
         )
 
 

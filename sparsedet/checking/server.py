@@ -11,6 +11,7 @@ from sparsedet.ledger import Ledger, LedgerBox, Place
 from sparsedet.loop.reviews import Connections
 from sparsedet.push_modes import OnOffer, PushedImage
 from sparsedet.reviews import Changes, SourceState
+from sparsedet.wording import counted
 
 
 def check_places(checked: Checked, copy: Path, connections: Connections) -> Iterator[Finding]:
@@ -90,7 +91,7 @@ class _Place:
             if box.region_id not in up:
                 images.setdefault(box.file_name, []).append(box.region_id)
         for file_name, ids in images.items():
-            what = f"{_count(ids)} of {file_name}: pending, but not up for review"
+            what = f"{_boxes(ids)} of {file_name}: pending, but not up for review"
             yield self._finding("not-up", what)
 
     def _too_much(self, offer: OnOffer, known: dict[str, LedgerBox]) -> Iterator[Finding]:
@@ -105,13 +106,13 @@ class _Place:
             yield Finding("second-place", self._where, what, severity="warning")
         shown_ids = offer.boxes.keys() - offer.busy
         if unknown := sorted(shown_ids - known.keys()):
-            what = f"{_count(unknown)} are up but not in the ledger"
+            what = f"{_boxes(unknown, 'is', 'are')} up but not in the ledger"
             yield self._finding("not-in-ledger", what)
         withdrawn = [
             id for id in sorted(shown_ids & known.keys()) if known[id].outcome == "withdrawn"
         ]
         if withdrawn:
-            what = f"{_count(withdrawn)} are up although withdrawn"
+            what = f"{_boxes(withdrawn, 'is', 'are')} up although withdrawn"
             yield self._finding("still-up", what)
 
     def _gone(self, connections: Connections, images: set[str]) -> set[str]:
@@ -130,10 +131,12 @@ class _Place:
         boxes = [box for box in waiting if box.image_tool_id in gone]
         if boxes:
             images = sorted({box.file_name for box in boxes})
-            what = (
-                f"{len(images)} images with pending boxes are no longer in "
-                f"project {self._place.project}, such as {images[0]}"
+            absent = counted(
+                len(images),
+                "image with pending boxes is",
+                "images with pending boxes are",
             )
+            what = f"{absent} no longer in project {self._place.project}, such as {images[0]}"
             pull = self._checked.command.pull
             yield Finding("image-deleted", self._where, what, pull, severity="info")
 
@@ -141,5 +144,7 @@ class _Place:
         return Finding(kind, self._where, what, self._again)
 
 
-def _count(ids: Sequence[str]) -> str:
-    return f"1 mined box ({ids[0]})" if len(ids) == 1 else f"{len(ids)} mined boxes"
+def _boxes(ids: Sequence[str], one: str = "", several: str = "") -> str:
+    """Return a number of boxes in words, followed by a verb for one or for several."""
+    name = f"mined box ({ids[0]})"
+    return counted(len(ids), f"{name} {one}".rstrip(), f"mined boxes {several}".rstrip())

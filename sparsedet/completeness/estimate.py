@@ -25,6 +25,7 @@ from sparsedet.completeness.expected_missing import ExpectedMissing, by_class
 from sparsedet.completeness.expected_precision import ExpectedPrecision
 from sparsedet.completeness.object_count import Count
 from sparsedet.mining.candidates import Candidates
+from sparsedet.wording import counted
 
 INTERVAL = 0.9
 """Probability that an interval contains the true value."""
@@ -96,7 +97,8 @@ class Completeness:
         """Return the estimate in words."""
         objects = round(self.boxes + self.missing)
         text = (
-            f"about {self.boxes} of {objects} objects have a box ({self.share:.0%}, "
+            f"about {self.boxes} of {counted(objects, 'object')} "
+            f"{'has' if self.boxes == 1 else 'have'} a box ({self.share:.0%}, "
             f"{INTERVAL:.0%} interval {100 * self.low:.0f} to {100 * self.high:.0f})"
         )
         if self.basis == "model":

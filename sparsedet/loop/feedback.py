@@ -16,6 +16,7 @@ from sparsedet.reviews import (
     SourceState,
     changes,
 )
+from sparsedet.wording import counted
 
 _MOST = 0.5
 """Training stops if more than this share of the reviewed boxes would be lost."""
@@ -42,23 +43,26 @@ class Feedback:
         lines = []
         if self.conflicts:
             lines.append(
-                f"{self.conflicts} images were changed both in the project and in a review; the "
-                "project's version is used (see `sparsedet review --conflicts`)"
+                f"{counted(self.conflicts, 'image was', 'images were')} changed both in the "
+                "project and in a review; the project's version is used (see `sparsedet review "
+                "--conflicts`)"
             )
         if self.unknown:
-            lines.append(
-                f"{sum(self.unknown.values())} reviewed boxes were left out: their label is no "
-                f"longer in the project: {_listed(self.unknown)}"
+            left_out = counted(
+                sum(self.unknown.values()),
+                "reviewed box was left out: its label",
+                "reviewed boxes were left out: their label",
             )
+            lines.append(f"{left_out} is no longer in the project: {_listed(self.unknown)}")
         if self.absent:
             lines.append(
-                f"{self.absent} reviewed images are no longer in the project; their outcomes "
-                "stay in the ledger"
+                f"{counted(self.absent, 'reviewed image is', 'reviewed images are')} no longer in "
+                "the project; the outcomes stay in the ledger"
             )
         if self.unread:
             lines.append(
-                f"{self.unread} reviewed images could not be read this time; their reviews "
-                "count again once they can be read"
+                f"{counted(self.unread, 'reviewed image')} could not be read this time; the "
+                "reviews count again once that works"
             )
         return lines
 
@@ -72,8 +76,9 @@ class Feedback:
         if lost > _MOST * self.judged:
             example = next(iter(self.unknown))
             raise TrainingError(
-                f"{lost} of {self.judged} reviewed boxes have labels that the project no longer "
-                f"has ({_listed(self.unknown)}); map them to their new names in sparsedet.toml: "
+                f"the project no longer has the labels of {lost} of "
+                f"{counted(self.judged, 'reviewed box')} ({_listed(self.unknown)}); map them to "
+                "their new names in sparsedet.toml: "
                 f'[labels] rename = {{"{example}" = "NEW NAME"}}'
             )
 

@@ -5,6 +5,7 @@ from statistics import median
 
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.ledger import OutcomeCounts
+from sparsedet.wording import counted
 
 _MANY = 3
 """Mined boxes per annotation above which a model counts as guessing, unless it is confident."""
@@ -28,7 +29,7 @@ def guessing(mined: Sequence[MinedBox], annotations: int, last: OutcomeCounts | 
     if not mined:
         return None
     threshold = median(box.threshold for box in mined)
-    found = f"it found {len(mined)} boxes for {annotations} annotations"
+    found = f"it found {len(mined)} boxes for {counted(annotations, 'annotation')}"
     if len(mined) > _MANY * annotations and threshold < _SURE:
         return f"{found}, few of them with confidence (threshold {threshold:.2f})"
     if len(mined) > annotations and threshold < _UNSURE:

@@ -14,6 +14,7 @@ from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Place
 from sparsedet.reading import ODD_VALUES
+from sparsedet.wording import counted
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -115,6 +116,5 @@ def reviews_as_of(at: datetime, now: datetime) -> str:
 def _ago(seconds: float) -> str:
     for length, name in ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute")):
         if seconds >= length:
-            count = int(seconds // length)
-            return f"{count} {name}{'' if count == 1 else 's'} ago"
+            return f"{counted(int(seconds // length), name)} ago"
     return "just now"

@@ -25,6 +25,7 @@ from sparsedet.loop.round_sheets import stored_sheets
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.reading import ODD_VALUES
 from sparsedet.reviews import Written
+from sparsedet.wording import counted
 
 if TYPE_CHECKING:
     from sparsedet.loop.settings import Settings
@@ -67,10 +68,10 @@ def rebuild(workspace: Workspace, settings: "Settings") -> str | None:
                     images.add((source, tool_id))
             except SparseDetError as error:
                 problems.append(f"a merge is missing ({error})")
-    merged = f", {len(images)} merged images" if images else ""
+    merged = f", {counted(len(images), 'merged image')}" if images else ""
     line = (
-        f"{workspace.ledger} was missing or empty; rebuilt from {len(counts)} rounds: "
-        f"{sum(counts)} mined boxes{merged}; outcomes are read from their reviews"
+        f"{workspace.ledger} was missing or empty; rebuilt from {counted(len(counts), 'round')}: "
+        f"{counted(sum(counts), 'mined box')}{merged}; outcomes are read from their reviews"
     )
     return "; ".join([line, *problems])
 

@@ -18,6 +18,7 @@ from sparsedet.loop.reviews import Connections, Say, collect_reviews
 from sparsedet.loop.workspace import Workspace
 from sparsedet.push_modes import PlaceReviews, Progress, no_progress
 from sparsedet.reviews import AnnotationRule, Review
+from sparsedet.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +70,20 @@ def _settle(workspace: Workspace, ledger: Ledger, rule: AnnotationRule, say: Say
         rest = [rows[id] for id in sorted(lot.rest & rows.keys()) if rows[id].is_held]
         if settled.state == "passed":
             count = _accept(ledger, settled, rest, rule)
-            becomes = f"{count} boxes are accepted without a review"
+            becomes = f"{counted(count, 'box is', 'boxes are')} accepted without a review"
         elif settled.state == "failed":
-            becomes = f"the other {len(rest)} boxes go to review with the next round"
+            becomes = (
+                f"the other {counted(len(rest), 'box goes', 'boxes go')} to review with the next "
+                "round"
+            )
         else:
             ledger.withdraw({box.region_id for box in rest})
             becomes = "its sample was withdrawn before it was reviewed, and so are its boxes"
         # Last: until the file is written, the next call repeats all of this.
         write_lot(settled, folder)
         say(
-            f"{lot} {settled.state}: {settled.wrong} of {len(lot.sample)} sampled boxes are wrong "
-            f"({lot.allowed} allowed); {becomes}"
+            f"{lot} {settled.state}: {settled.wrong} of {counted(len(lot.sample), 'sampled box')} "
+            f"wrong ({lot.allowed} allowed); {becomes}"
         )
 
 

@@ -32,6 +32,7 @@ from sparsedet.reviews import (
     kept_by_source,
 )
 from sparsedet.tool import AnnotationTool, Applied, Plan, Replaced
+from sparsedet.wording import counted
 
 MergeOutcome = Literal["changed", "same", "overtaken", "conflict", "blocked", "emptied", "gone"]
 
@@ -309,7 +310,8 @@ class _Merge:
         detail = one.overtaken
         if change.unknown:
             labels = ", ".join(sorted(set(change.unknown.values())))
-            detail = detail or f"{len(change.unknown)} boxes left out, unknown labels: {labels}"
+            left_out = counted(len(change.unknown), "box")
+            detail = detail or f"{left_out} left out, unknown labels: {labels}"
         if one.state is None:
             return MergedImage(one.tool_id, "gone", detail="the project no longer has it")
         if change.conflicts:

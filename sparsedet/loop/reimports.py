@@ -14,6 +14,7 @@ from sparsedet.loop.reviews import Connections, Say
 from sparsedet.loop.settings import Source
 from sparsedet.reviews import same_shape
 from sparsedet.sparsify.near_duplicates import show_different_scenes
+from sparsedet.wording import counted
 
 Fingerprint = tuple[str, tuple[int, int]]
 """Digest of an image's file, and its upright (width, height)."""
@@ -72,10 +73,13 @@ def follow_reimports(
         rename(ledger, connections, source, names, say)
     replaced = sorted(id for id in others.keys() - names.keys() if here[id].file_name == id)
     if replaced:
-        say(
-            f"{len(replaced)} images have other content than when they were pushed (first: "
-            f"{replaced[0]}); check that their reviews and pending boxes, which stay, still fit"
+        changed = counted(
+            len(replaced),
+            "image has other content than when it was pushed",
+            "images have other content than when they were pushed",
         )
+        first = replaced[0] if len(replaced) == 1 else f"first: {replaced[0]}"
+        say(f"{changed} ({first}); check that the reviews and pending boxes, which stay, still fit")
         # So that it is said once.
         sizes = {id: (here[id].width, here[id].height) for id in replaced}
         ledger.note_contents({id: (others[id], sizes[id]) for id in replaced}, project)
@@ -108,9 +112,16 @@ def rename(
     ledger.rename_images(names, project)
     found = [new for new in names.values() if not new.startswith("-")]
     if found:
-        say(f"{len(found)} images were imported again under other ids; their reviews were moved")
+        say(
+            counted(
+                len(found),
+                "image was imported again under another id; its reviews were moved",
+                "images were imported again under other ids; their reviews were moved",
+            )
+        )
     if lost := len(names) - len(found):
-        say(f"{lost} images have new content; reviews of the old content no longer apply to them")
+        content = counted(lost, "image has new content", "images have new content")
+        say(f"{content}; reviews of the old content no longer apply")
 
 
 def renamed_images(

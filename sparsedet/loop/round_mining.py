@@ -17,6 +17,7 @@ from sparsedet.loop.settings import Settings
 from sparsedet.loop.standing import assess_round, mined_on, selection_of
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.push_modes import Progress
+from sparsedet.wording import counted
 
 _TELLING = 10
 """Minimum number of hidden annotations for a remark on how many of them were found."""
@@ -84,7 +85,8 @@ def mine_round(
     )
     write_suspicions(found.suspicions, folder.suspicions)
     write_mined(found.mined, proposals_meta(found, folder.run, dataset), folder.mined)
-    say(f"mined {len(found.mined)} boxes not explained by an annotation; {held_back_line(found)}")
+    mined = counted(len(found.mined), "box")
+    say(f"mined {mined} not explained by an annotation; {held_back_line(found)}")
     fitted = found.fitted
     if fitted.hidden >= _TELLING and fitted.seen < _WEAK:
         say(

@@ -18,6 +18,7 @@ from sparsedet.push_modes import ModeName, Progress, PushReport
 from sparsedet.reading import read_list
 from sparsedet.runtime.garbage import few_collections
 from sparsedet.sheets import Sheet, SheetFile
+from sparsedet.wording import counted
 
 
 @few_collections()
@@ -102,7 +103,7 @@ def _hold(pusher: Pusher, plan: RoundPlan, folder: RoundFolder, dataset: Dataset
         pusher.hold(dataset, held, lot.place, model_version=version, round=folder.number)
         say(
             f"{lot}: {len(lot.sample)} of its {len(lot.boxes)} boxes are up for review as a sample "
-            f"({lot.allowed} may be wrong); {len(held)} wait for the result"
+            f"({lot.allowed} may be wrong); {counted(len(held), 'waits', 'wait')} for the result"
         )
 
 

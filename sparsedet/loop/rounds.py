@@ -36,6 +36,7 @@ from sparsedet.push_modes import Progress, no_progress
 from sparsedet.run_folder import with_common_classes
 from sparsedet.tool import AnnotationTool
 from sparsedet.training.engine.callbacks import Callbacks
+from sparsedet.wording import counted
 
 Confirm = Callable[[str], bool]
 """Asks the user; False without one."""
@@ -190,8 +191,8 @@ class Rounds:
         if share >= least:
             return True
         return self.confirm(
-            f"{waiting.reviewed} of {waiting.images} images reviewed since the last push, less "
-            f"than {least:.0%} ([review] min_reviewed). Start the next round?"
+            f"{waiting.reviewed} of {counted(waiting.images, 'image')} reviewed since the last "
+            f"push, less than {least:.0%} ([review] min_reviewed). Start the next round?"
         )
 
     def _collect(self, ledger: Ledger) -> None:
@@ -243,10 +244,11 @@ class Rounds:
             progress=self.progress,
         )
         dataset = feedback.dataset
+        images = counted(len(dataset.images), "image")
         self.say(
-            f"{len(dataset.boxes)} annotations on {len(dataset.images)} images "
+            f"{counted(len(dataset.boxes), 'annotation')} on {images} "
             f"({len(pulled.boxes)} in the project itself); "
-            f"{len(dataset.verified_negatives)} boxes that reviewers rejected"
+            f"{counted(len(dataset.verified_negatives), 'box')} that reviewers rejected"
         )
         feedback.check_labels()
         return dataset

@@ -21,6 +21,7 @@ from sparsedet.loop.feedback import with_feedback
 from sparsedet.loop.reimports import with_present_ids
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.wording import counted
 
 _DOUBT = 0.2
 """Training ignores a region from this chance of an object on. Ignoring true background costs
@@ -63,10 +64,8 @@ def _in_words(found: Assessment, settings: Settings, images: int, seconds: float
     text, goal = found.completeness.sentence(), settings.rounds.stop_at
     if found.completeness.share < goal:
         minutes = max(round(seconds / 60), 1)
-        text += (
-            f"; for {goal:.0%} some {images} {'image' if images == 1 else 'images'}, {minutes} "
-            f"{'minute' if minutes == 1 else 'minutes'} of review"
-        )
+        more = "1 image" if images == 1 else f"some {images} images"
+        text += f"; for {goal:.0%} {more}, {counted(minutes, 'minute')} of review"
     return text
 
 

@@ -18,6 +18,7 @@ from sparsedet.loop.validation import Labelled, what_ap_takes
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.reading import read_json
 from sparsedet.reviews import AnnotationRule
+from sparsedet.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,10 +233,10 @@ def _estimate(folder: RoundFolder) -> EstimateStatus | None:
 
 def skipped_line(images: int) -> str:
     """Return a note on skipped images."""
-    found = "1 image was" if images == 1 else f"{images} images were"
     return (
-        f"{found} skipped in review: mined boxes stay pending (in Label Studio, delete the skipped "
-        "annotation to put the task back into the queue)"
+        f"{counted(images, 'image was', 'images were')} skipped in review: mined boxes stay "
+        "pending (in Label Studio, delete the skipped annotation to put the task back into the "
+        "queue)"
     )
 
 

@@ -15,6 +15,7 @@ from sparsedet.loop.round_files import read_push
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.reading import ODD_VALUES
 from sparsedet.reviews import AnnotationRule, Review, decide
+from sparsedet.wording import counted
 
 Answer = Literal["corrected", "kept", "waiting"]
 """The decision on a marked box: it or its duplicate was changed or deleted; it was kept; or nobody
@@ -49,10 +50,10 @@ class SuspicionCounts:
         """Return one line for display; empty if none was marked."""
         if not self.marked:
             return ""
-        one = self.marked == 1
+        marked = counted(self.marked, "annotation that looks", "annotations that look")
         return (
-            f"{self.marked} {'annotation that looks' if one else 'annotations that look'} wrong: "
-            f"{self.corrected} corrected by reviewers, {self.kept} kept, {self.waiting} waiting"
+            f"{marked} wrong: {self.corrected} corrected by reviewers, {self.kept} kept, "
+            f"{self.waiting} waiting"
         )
 
 

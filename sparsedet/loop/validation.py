@@ -57,7 +57,8 @@ class Labelled:
             return ""
         return (
             f"no AP yet: it needs {MIN_ANNOTATED} images with boxes or marked as complete, and "
-            f"there are {self.annotated}; then each round holds out {LEAST} or more for evaluation"
+            f"there {'is' if self.annotated == 1 else 'are'} {self.annotated}; then "
+            f"each round holds out {LEAST} or more for evaluation"
         )
 
 

@@ -336,6 +336,6 @@ def test_complete_images_and_classes_are_counted(workspace: Workspace) -> None:
     path = workspace.root / "rounds" / "002" / "annotations.json"
     path.write_text(json.dumps(content))
     result = sparsedet_here("status", workspace.root)
-    assert "2 images complete, 1 in part (1 pairs of class and image)" in result.out.splitlines()
+    assert "2 images complete, 1 in part (1 pair of class and image)" in result.out.splitlines()
     found = sparsedet_here("status", workspace.root, "--json").json()["marks"]
     assert found == {"complete": 2, "in_part": 1, "pairs": 1}

@@ -74,6 +74,9 @@ def test_a_blind_sample_makes_it_sharper_and_says_so() -> None:
     assert before.basis == "model"
     assert "rests on the model" in before.sentence()
     assert (after.basis, after.audited) == ("audit", 30)
+    one = replace(after, boxes=1, missing=0.2).sentence()
+    assert one.startswith("about 1 of 1 object has a box (")
+    assert replace(after, boxes=2).sentence().startswith("about 2 of ")
     assert after.high - after.low < before.high - before.low
 
 

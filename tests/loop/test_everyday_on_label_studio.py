@@ -207,7 +207,7 @@ def test_tasks_that_were_deleted_and_imported_again(project: SmallProject) -> No
     report = project.push("v2")
     assert len(report.gone) == 1
     assert any("imported again" in line for line in project.said)
-    assert any("skipped 1 images" in line for line in project.said)
+    assert any("skipped 1 image " in line for line in project.said)
     seen = project.refresh()
     assert project.id_of("a.png") != old
     assert boxes_of(seen)["a.png"] == {("cat", HUMAN), ("cat", MINED)}

@@ -152,7 +152,9 @@ def test_an_image_in_conflict_is_as_in_the_source() -> None:
     found = reviews(review(replace(OWN, xyxy=MOVED), M1, complete=True))
     result = feedback(found, pulled=elsewhere)
     assert (result.dataset, result.conflicts) == (elsewhere, 1)
-    assert "--conflicts" in " ".join(result.lines())
+    (line,) = result.lines()
+    assert line.startswith("1 image was changed both in the project and in a review; ")
+    assert "--conflicts" in line
 
 
 def test_only_the_mark_of_the_last_review_makes_an_image_exhaustive() -> None:
@@ -169,7 +171,7 @@ def test_reviews_of_images_that_could_not_be_read_wait() -> None:
     assert (found.absent, found.unread) == (0, 1)
     assert found.dataset == unread
     (line,) = found.lines()
-    assert line.startswith("1 reviewed images could not be read this time")
+    assert line.startswith("1 reviewed image could not be read this time")
 
 
 def test_reviews_of_images_and_labels_that_the_choice_leaves_out_wait_without_a_word() -> None:
@@ -187,13 +189,14 @@ def test_reviews_of_images_and_labels_that_are_gone_are_said() -> None:
     (image,) = reviews(review(OWN, M1))
     elsewhere = with_feedback(PULLED, [], [replace(image, tool_id="99")])
     assert (elsewhere.dataset, elsewhere.absent) == (PULLED, 1)
+    assert elsewhere.lines()[0].startswith("1 reviewed image is no longer in the project; ")
     no_dogs = replace(PULLED, categories=PULLED.categories[:1])
     result = feedback(reviews(review(OWN, M1, NEW)), pulled=no_dogs)
     assert added(result.dataset) == [(1, MINED, "accepted", "m1")]
-    assert "1 reviewed boxes were left out" in " ".join(result.lines())
+    assert "1 reviewed box was left out: its label is" in " ".join(result.lines())
     result.check_labels()  # one of two: training is worth it
     lost = feedback(reviews(review(OWN, NEW)), pulled=no_dogs)
-    with pytest.raises(TrainingError, match=r"1 of 1 reviewed boxes .*dog 1.*labels"):
+    with pytest.raises(TrainingError, match=r"labels of 1 of 1 reviewed box .*dog 1.*\[labels\]"):
         lost.check_labels()
 
 

@@ -302,7 +302,7 @@ def test_what_merges_wrote_is_known(workspace: Workspace) -> None:
     add_merge(workspace, 2, "001", "12", None)  # cut off before it was written
     line = rebuild(workspace, SETTINGS)
     assert line is not None
-    assert "4 mined boxes, 1 merged images; outcomes" in line
+    assert "4 mined boxes, 1 merged image; outcomes" in line
     with closing(Ledger(workspace.ledger)) as ledger:
         written = {image.tool_id: image.written for image in ledger.pushed_images(PLACE)}
         assert written == {"11": last, "12": Written()}
@@ -326,7 +326,7 @@ def test_what_can_not_be_read_is_said_and_left_out(workspace: Workspace) -> None
     broken.write_text(json.dumps({"tool_id": "11", "written": []}))
     line = rebuild(workspace, SETTINGS)
     assert line is not None
-    assert "rebuilt from 1 rounds: 1 mined boxes" in line
+    assert "rebuilt from 1 round: 1 mined box;" in line
     assert f"round 1 is missing ({workspace.round(1).annotations}: no such file" in line
     assert f"a merge is missing ({broken}: " in line
     with closing(Ledger(workspace.ledger)) as ledger:

@@ -206,7 +206,7 @@ def test_images_that_are_gone_are_skipped_and_said(project: SmallProject) -> Non
     report = project.push("v2")
     assert report.gone == {"c.png"}
     assert (report.images, report.boxes) == (2, 4)
-    assert any("skipped 1 images (the first is c.png)" in line for line in project.said)
+    assert any("skipped 1 image (c.png)" in line for line in project.said)
 
 
 def test_an_image_of_another_size_keeps_its_boxes_in_place(project: SmallProject) -> None:

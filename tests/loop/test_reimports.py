@@ -139,12 +139,12 @@ def test_a_picture_replaced_under_its_name_is_said_once(project: SmallProject, s
     for _ in range(2):
         seen = boxes_of(project.pull().dataset)
         assert ("cat", tuple(scale * edge for edge in MINED)) in seen["a.png"]
-        said = [line for line in project.said if "have other content" in line]
+        said = [line for line in project.said if "other content" in line]
         assert len(said) == 1
-        assert said[0].startswith("1 images have other content than when they were pushed")
+        assert said[0].startswith("1 image has other content than when it was pushed")
     replace_picture(project, "a.png", 8, SIZE)
     project.pull()
-    assert len([line for line in project.said if "have other content" in line]) == 2
+    assert len([line for line in project.said if "other content" in line]) == 2
 
 
 def test_reviews_of_a_picture_do_not_apply_to_one_of_another_shape(project: SmallProject) -> None:
@@ -157,7 +157,7 @@ def test_reviews_of_a_picture_do_not_apply_to_one_of_another_shape(project: Smal
     assert "its image was replaced: 40 x 160 pixels instead of 200 x 160" in merged.detail
     assert project.source_boxes() == before
     assert boxes_of(project.pull().dataset)["a.png"] == {("cat", HUMAN)}
-    assert any("1 images have new content" in line for line in project.said)
+    assert any("1 image has new content" in line for line in project.said)
     assert project.merge().keys() & {"a.png"} == set()
     # If it comes back, so do its reviews.
     replace_picture(project, "a.png", 1, SIZE)

@@ -116,6 +116,7 @@ def test_ap_is_measured_on_complete_images_where_there_are_enough() -> None:
             "no AP: rounds hold no images out; .*`auto = true`",
         ),
         (ValidationSettings(auto=True), Labelled(7, 0), "it needs 20 images .* there are 7;"),
+        (ValidationSettings(auto=True), Labelled(1, 0), "it needs 20 images .* there is 1;"),
         (ValidationSettings(auto=True), Labelled(20, 0), "the next round holds out images"),
         (ValidationSettings(auto=True), None, "$"),
         (ValidationSettings(share=0.2), Labelled(7, 0), "$"),

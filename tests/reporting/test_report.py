@@ -264,6 +264,16 @@ def test_annotations_alone_make_a_report(tmp_path: Path) -> None:
     assert not workspace.ledger.exists()
 
 
+def test_a_report_of_one_annotation_says_so(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    dataset = read_coco(workspace.annotations)
+    first = dataset.boxes[0]
+    one = dataset.with_images(image for image in dataset.images if image.id == first.image_id)
+    write_coco(one.with_boxes([first]), workspace.annotations)
+
+    assert "1 annotation on 1 image " in f"{report(workspace).text} "
+
+
 def test_a_round_that_has_pushed_nothing_yet_is_shown(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     add_round(workspace, 1, read_coco(workspace.annotations), mined_boxes(1, 1, 1))

@@ -147,7 +147,7 @@ def test_an_image_that_is_gone_is_skipped(pulled: Pulled) -> None:
     report = pulled.push()
     assert (report.images, report.gone, list(report.skipped)) == (1, frozenset({DAY}), [DAY])
     assert report.skipped_lines() == [
-        "skipped 1 images (the first is day/a.png): the project no longer has the image"
+        "skipped 1 image (day/a.png): the project no longer has the image"
     ]
     assert up(pulled) == {NIGHT: {"near"}}
 

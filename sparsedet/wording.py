@@ -1,0 +1,15 @@
+"""Numbers of things in messages."""
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """Return a number of things in words: `1 box`, `0 boxes`, `3 boxes`.
+
+    Args:
+        number: how many there are.
+        one: the noun for one of them; a verb may follow it, as in `box is`.
+        several: the same for any other number; by default the regular plural of a noun.
+    """
+    if number == 1:
+        return f"1 {one}"
+    regular = one + ("es" if one.endswith(("s", "x", "ch", "sh")) else "s")
+    return f"{number} {several or regular}"

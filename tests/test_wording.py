@@ -1,0 +1,24 @@
+"""Numbers in messages."""
+
+import pytest
+
+from sparsedet.wording import counted
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "expected"),
+    [
+        (0, ("box",), "0 boxes"),
+        (1, ("box",), "1 box"),
+        (2, ("mined box",), "2 mined boxes"),
+        (1, ("image",), "1 image"),
+        (1200, ("image",), "1200 images"),
+        (3, ("class",), "3 classes"),
+        (2, ("push",), "2 pushes"),
+        (1, ("image was", "images were"), "1 image was"),
+        (0, ("image was", "images were"), "0 images were"),
+        (2, ("image was", "images were"), "2 images were"),
+    ],
+)
+def test_words_agree_with_the_number(number: int, words: tuple[str, ...], expected: str) -> None:
+    assert counted(number, *words) == expected

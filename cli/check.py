@@ -7,6 +7,7 @@ import typer
 
 from sparsedet.errors import WorkspaceBusyError
 from sparsedet.loop.workspace import Workspace, known_owner
+from sparsedet.wording import counted
 
 from .display import progress_bar
 from .options import Json
@@ -116,7 +117,7 @@ def _summary(found: "Checkup", folder: Path) -> str:
     if found.is_fine:
         return f"{folder}: nothing is wrong"
     wrong = [finding for finding in found.findings if finding.severity != "info"]
-    count = "1 thing is" if len(wrong) == 1 else f"{len(wrong)} things are"
+    count = counted(len(wrong), "thing is", "things are")
     repairable = sum(finding.repair is not None for finding in wrong)
     advice = f", of which --fix repairs {repairable}" if repairable else ""
     return f"{folder}: {count} wrong{advice}"

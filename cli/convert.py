@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparsedet.errors import SparseDetError
+from sparsedet.wording import counted
 
 from .class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
 from .display import progress_bar
@@ -131,7 +132,7 @@ def convert(
             }
         )
         return
-    title = f"{output}: {len(loaded.dataset.images)} images, from {name} to {to}"
+    title = f"{output}: {counted(len(loaded.dataset.images), 'image')}, from {name} to {to}"
     table(title, ("class", "boxes"), [*counts.items(), ("all classes", sum(counts.values()))])
     if lost:
         say(f"{target.title} can't store: {'; '.join(lost)}")
@@ -168,8 +169,8 @@ def _images(loaded: "MaybeWithImages", source: Path) -> Path:
     missing = [name for name in names if not (folder / name).is_file()]
     if missing and folder.is_dir():
         raise SparseDetError(
-            f"{folder}: {len(missing)} of {len(names)} images are missing (first: {missing[0]}); "
-            f"{advice}"
+            f"{folder}: lacks {len(missing)} of {counted(len(names), 'image')} (first: "
+            f"{missing[0]}); {advice}"
         )
     check_images(loaded.dataset, folder)
     return folder

@@ -10,6 +10,7 @@ import typer
 
 from sparsedet.errors import ControlNeededError, SparseDetError
 from sparsedet.loop.workspace import Workspace
+from sparsedet.wording import counted
 
 from .options import (
     DEFAULT_TOOL,
@@ -132,8 +133,8 @@ def init(
         emit_json({"settings": str(workspace.settings_file), "title": summary.title})
         return
     echo(
-        f"{workspace.settings_file}: project {project} ({summary.title}), {summary.images} images, "
-        f"labels {', '.join(summary.labels)}"
+        f"{workspace.settings_file}: project {project} ({summary.title}), "
+        f"{counted(summary.images, 'image')}, labels {', '.join(summary.labels)}"
     )
     if source.choice:
         say(f"selected: {source.choice}")

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparsedet.wording import counted
+
 from .display import progress_bar
 from .options import Json, Split
 from .output import emit_json, say, table
@@ -70,7 +72,9 @@ def inspect(
     else:
         _show(found)
         if written is not None:
-            files = ", ".join(f"{name} ({boxes} boxes)" for name, boxes in written.items())
+            files = ", ".join(
+                f"{name} ({counted(boxes, 'box')})" for name, boxes in written.items()
+            )
             say(f"wrote a repaired copy to {fix}: {files}; report.json lists the changes")
     if found.faults.found and written is None:
         raise typer.Exit(FOUND_FAULTS)
@@ -112,7 +116,7 @@ def _show(found: "Inspection") -> None:
     if not kinds:
         typer.echo("nothing is wrong")
         return
-    typer.echo(f"faults: {len(found.faults.found)} of {len(kinds)} kinds")
+    typer.echo(f"faults: {len(found.faults.found)} of {counted(len(kinds), 'kind')}")
     for kind, faults in kinds.items():
         typer.echo(f"  {kind.what}: {len(faults)}, {kind.remedy}")
         typer.echo(f"      {places(faults, _SHOWN)}")

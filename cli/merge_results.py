@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from sparsedet.errors import SparseDetError
+from sparsedet.wording import counted
 
 from .output import command, line, say, table
 
@@ -62,10 +63,17 @@ class MergeResult:
             rows,
         )
         if sampled := sum(image.sampled for image in changed):
-            say(f"{sampled} of the added boxes were accepted by sampling; nobody looked at them")
+            say(
+                counted(
+                    sampled,
+                    "of the added boxes was accepted by sampling; nobody looked at it",
+                    "of the added boxes were accepted by sampling; nobody looked at them",
+                )
+            )
         if in_part := [image for image in changed if image.completed_classes]:
             pairs = sum(len(image.completed_classes) for image in in_part)
-            say(f"complete in some classes: {len(in_part)} images ({pairs} marks)")
+            where = f"{counted(len(in_part), 'image')} ({counted(pairs, 'mark')})"
+            say(f"complete in some classes: {where}")
         for image in self.images:
             if image.outcome in _LEFT_ALONE:
                 say(_left_alone(image))
@@ -101,15 +109,23 @@ class ConflictResult:
     def show(self, folder: Path) -> None:
         """Print every conflict, or how they were resolved."""
         if self.taken == "source":
-            line(f"{self.boxes} boxes on {len(self.images)} images stay as they are")
+            where = counted(len(self.images), "image")
+            stay = "stays as it is" if self.boxes == 1 else "stay as they are"
+            line(f"{counted(self.boxes, 'box')} on {where} {stay}")
             return
         if self.taken == "review":
             left = [image for image in self.images if image.outcome in _LEFT_ALONE]
-            line(f"{len(self.images) - len(left)} images now match their reviews")
+            line(
+                counted(
+                    len(self.images) - len(left),
+                    "image now matches its reviews",
+                    "images now match their reviews",
+                )
+            )
             for image in left:
                 say(_left_alone(image))
             return
-        line(f"{len(self.images)} conflicts")
+        line(counted(len(self.images), "conflict"))
         for image in self.images:
             say(_left_alone(image))
             for region_id, what in image.boxes.items():
@@ -133,7 +149,12 @@ class UndoResult:
 
     def show(self, folder: Path) -> None:
         """Print how many images were restored, and why others were not."""
-        line(f"{len(self.undone.restored)} images are restored to their state before the merge")
+        restored = counted(
+            len(self.undone.restored),
+            "image is restored to its state",
+            "images are restored to their state",
+        )
+        line(f"{restored} before the merge")
         for tool_id, reason in self.undone.left.items():
             say(f"image {tool_id} is left as it is: {reason}")
 
@@ -150,17 +171,28 @@ class UndoneLotResult:
 
     def show(self, folder: Path) -> None:
         """Print what happened to its boxes, and what is left to do."""
-        line(
-            f"{self.undone.pending} boxes of lot {self.undone.lot} are no longer accepted; they "
-            "come up for review in the next round"
+        lot = self.undone.lot
+        boxes = counted(
+            self.undone.pending,
+            f"box of lot {lot} is no longer accepted; it comes",
+            f"boxes of lot {lot} are no longer accepted; they come",
         )
+        line(f"{boxes} up for review in the next round")
         if self.undone.kept:
-            say(f"{self.undone.kept} are unchanged: somebody has reviewed them since")
-        if self.undone.merged:
             say(
-                f"{self.undone.merged} are already merged; to remove them from the source "
-                f"annotations: {command('review', folder, _WRITING)}"
+                counted(
+                    self.undone.kept,
+                    "is unchanged: somebody has reviewed it since",
+                    "are unchanged: somebody has reviewed them since",
+                )
             )
+        if self.undone.merged:
+            merged = counted(
+                self.undone.merged,
+                "is already merged; to remove it",
+                "are already merged; to remove them",
+            )
+            say(f"{merged} from the source annotations: {command('review', folder, _WRITING)}")
 
 
 def merge_reviews(merging: "Merging", *, write: bool, empty: bool) -> MergeResult:
@@ -170,7 +202,8 @@ def merge_reviews(merging: "Merging", *, write: bool, empty: bool) -> MergeResul
         if emptied:
             shown = ", ".join(image.tool_id for image in emptied[:5])
             empty = typer.confirm(
-                f"The reviews delete every box of {len(emptied)} images ({shown}). Write them too?",
+                f"The reviews delete every box of {counted(len(emptied), 'image')} ({shown}). "
+                "Write them too?",
                 default=False,
                 err=True,
             )

@@ -10,6 +10,7 @@ import typer
 
 from sparsedet.errors import SparseDetError
 from sparsedet.run_folder import RunFolder
+from sparsedet.wording import counted
 
 from .class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
 from .display import progress_bar
@@ -140,7 +141,7 @@ def mine(
         )
         return
     table(
-        f"{len(mined)} mined boxes in {output}",
+        f"{counted(len(mined), 'mined box')} in {output}",
         ("class", "mined", "held back", "of these right"),
         rows,
     )

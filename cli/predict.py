@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sparsedet.errors import SparseDetError
+from sparsedet.wording import counted
 
 from .display import progress_bar
 from .options import DEFAULT_TOOL, Device, Json, complete_outputs, tool_option, url_option
@@ -175,7 +176,7 @@ def predict(
         )
         return
     table(
-        f"{sum(counts.values())} detections on {done} images in {output}, "
+        f"{counted(sum(counts.values()), 'detection')} on {counted(done, 'image')} in {output}, "
         f"{done / seconds:.1f} images/s",
         ("class", "detections"),
         list(counts.items()),

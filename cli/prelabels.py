@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace, enclosing
+from sparsedet.wording import counted
 
 from .display import progress_bar
 from .output import command, echo, emit_json, say
@@ -62,9 +63,11 @@ def take_back(
     if json_output:
         emit_json(asdict(report) | {"dry_run": dry_run})
         return
-    echo(f"{report.predictions} predictions {'would be' if dry_run else 'are'} deleted")
+    verb = "would be" if dry_run else "is" if report.predictions == 1 else "are"
+    echo(f"{counted(report.predictions, 'prediction')} {verb} deleted")
     if report.kept:
-        say(f"{report.kept} are kept, on tasks that people have annotated or started")
+        kept = counted(report.kept, "is", "are")
+        say(f"{kept} kept, on tasks that people have annotated or started")
 
 
 def _connect(
@@ -92,16 +95,16 @@ def _connect(
 
 
 def _say(report: "PrelabelReport", project: str, *, dry_run: bool) -> None:
-    boxes = f" with {sum(report.boxes.values())} boxes" if not dry_run else ""
+    boxes = f" with {counted(sum(report.boxes.values()), 'box')}" if not dry_run else ""
     verb = "would get" if dry_run else "got"
     echo(
-        f"{report.images} tasks {verb} predictions{boxes} at {report.url} (model version "
-        f"{report.model_version}); {report.kept} already had them, {report.annotated} are "
-        f"annotated or started"
+        f"{counted(report.images, 'task')} {verb} predictions{boxes} at {report.url} "
+        f"(model version {report.model_version}); {report.kept} already had them, "
+        f"{counted(report.annotated, 'is', 'are')} annotated or started"
     )
     if report.replaced:
-        verb = "would be" if dry_run else "are"
-        say(f"{report.replaced} older predictions {verb} deleted")
+        verb = "would be" if dry_run else "is" if report.replaced == 1 else "are"
+        say(f"{counted(report.replaced, 'older prediction')} {verb} deleted")
     if report.missing:
         names = ", ".join(report.missing)
         say(f"left out, because project {project} has no label for them: {names}")

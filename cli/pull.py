@@ -8,6 +8,7 @@ import typer
 
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace, owner_id
+from sparsedet.wording import counted
 
 from .display import progress_bar
 from .options import (
@@ -148,7 +149,8 @@ def pull(
         return
     if source.choice:
         say(f"selected: {source.choice} (sparsedet.toml, [source])")
-    title = f"{len(dataset.boxes)} boxes on {len(dataset.images)} images in {output}"
+    boxes, pictures = counted(len(dataset.boxes), "box"), counted(len(dataset.images), "image")
+    title = f"{boxes} on {pictures} in {output}"
     table(title, ("class", "boxes"), list(counts.items()))
 
 

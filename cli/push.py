@@ -11,6 +11,7 @@ import typer
 
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace, enclosing, owner_id
+from sparsedet.wording import counted
 
 from .display import progress_bar
 from .options import DEFAULT_TOOL, Json, Url, complete_modes, push_mode, tool_option
@@ -154,11 +155,16 @@ def push(
             }
         )
         return
-    verb = "would be" if dry_run else "are"
+    verb = "would be" if dry_run else "is" if report.boxes == 1 else "are"
+    deleted = counted(
+        report.deleted,
+        "outdated prediction, draft or task",
+        "outdated predictions, drafts and tasks",
+    )
     echo(
-        f"{report.boxes} mined boxes on {report.images} images {verb} up for review at "
-        f"{report.url} (model version {report.model_version}; {report.created} images new "
-        f"or changed, {report.deleted} outdated predictions, drafts and tasks deleted)"
+        f"{counted(report.boxes, 'mined box')} on {counted(report.images, 'image')} {verb} up for "
+        f"review at {report.url} (model version {report.model_version}; "
+        f"{counted(report.created, 'image')} new or changed, {deleted} deleted)"
     )
     if dry_run:
         say("nothing was pushed (--dry-run)")
@@ -231,10 +237,14 @@ def _undo(
     if json_output:
         emit_json(asdict(report) | {"region_ids": sorted(report.region_ids), "dry_run": dry_run})
         return
-    verb = "would be withdrawn" if dry_run else "are no longer up for review"
+    boxes = len(report.region_ids)
+    if dry_run:
+        what = f"{counted(boxes, 'mined box')} would be withdrawn"
+    else:
+        what = f"{counted(boxes, 'mined box is', 'mined boxes are')} no longer up for review"
     echo(
-        f"{len(report.region_ids)} mined boxes {verb} ({report.predictions} predictions, "
-        f"{report.drafts} drafts, {report.tasks} review tasks, {report.views} views)"
+        f"{what} ({counted(report.predictions, 'prediction')}, {counted(report.drafts, 'draft')}, "
+        f"{counted(report.tasks, 'review task')}, {counted(report.views, 'view')})"
     )
     for tool_id, reason in report.kept.items():
         say(f"image {tool_id} is left as it is: {reason}")

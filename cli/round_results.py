@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sparsedet.wording import counted
+
 from .output import command, echo, say
 
 if TYPE_CHECKING:
@@ -45,23 +47,25 @@ def show_round(result: "RoundReport", folder: Path, stop_at: float) -> None:
         say(f"to stop here, and write the reviews: {command('review', folder)} --merge")
     elif result.state == "waiting":
         echo(
-            f"round {result.round}: {result.reviewed} of {result.images} images reviewed since the "
-            f"last push, at {result.url}"
+            f"round {result.round}: {result.reviewed} of {counted(result.images, 'image')} "
+            f"reviewed since the last push, at {result.url}"
         )
         say(f"next: review there, then: {again} (--next starts the next round anyway)")
     else:
         older = result.up_for_review - result.mined
         if result.up_for_review:
             echo(
-                f"round {result.round}: {result.up_for_review} mined boxes"
+                f"round {result.round}: {counted(result.up_for_review, 'mined box')}"
                 + (f" ({older} of them from earlier rounds)" if older > 0 else "")
-                + f" on {result.images} images are up for review at {result.url}"
+                + f" on {counted(result.images, 'image')} "
+                + f"{'is' if result.up_for_review == 1 else 'are'} up for review at {result.url}"
                 + (f", some on contact sheets at {result.sheets_url}" if result.sheets_url else "")
             )
         else:
             echo(
-                f"round {result.round}: no box is certain enough to show; {result.images} images "
-                f"to draw on are up for review at {result.url}"
+                f"round {result.round}: no box is certain enough to show; "
+                f"{counted(result.images, 'image to draw on is', 'images to draw on are')} up for "
+                f"review at {result.url}"
             )
         say(
             "next: review them there, draw what is missing and mark images as complete, then: "

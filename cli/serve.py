@@ -10,6 +10,7 @@ from sparsedet.errors import SparseDetError
 from sparsedet.live_backend import SECRET_VARIABLE, LiveOptions
 from sparsedet.loop.workspace import Workspace
 from sparsedet.plugins import load_live_integration
+from sparsedet.wording import counted
 
 from .options import DEFAULT_TOOL, Device, Url, tool_option
 from .output import say
@@ -88,9 +89,9 @@ def serve(
             raise SparseDetError("--disconnect excludes RUN, --workspace and --connect")
         for project in disconnect:
             taken = integration.disconnect(url, project)
-            text = f"{taken.backends} live backend{'' if taken.backends == 1 else 's'} removed"
+            text = f"{counted(taken.backends, 'live backend')} removed"
             if taken.predictions:
-                text += f", {taken.predictions} live predictions deleted"
+                text += f", {counted(taken.predictions, 'live prediction')} deleted"
             say(f"project {project}: {text}")
         return
     if run is None and workspace is None:

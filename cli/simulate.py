@@ -9,6 +9,7 @@ import typer
 
 from sparsedet.errors import SparseDetError, ToolError
 from sparsedet.loop.workspace import Workspace
+from sparsedet.wording import counted
 
 from .display import progress_bar
 from .options import Json
@@ -162,7 +163,7 @@ def simulate(
         emit_json({"review_projects": [_entry(*report) for report in reports]})
         return
     for place, report in reports:
-        what = "contact sheets" if place.mode == "sheets" else "images"
+        what = "contact sheet" if place.mode == "sheets" else "image"
         echo(f"review project {place.review_project}: {_described(report, what)}")
     say(f"next: {command('round', folder)}")
 
@@ -248,10 +249,11 @@ def _entry(place: "Place", report: "SimulationReport") -> dict[str, Any]:
 def _described(report: "SimulationReport", what: str) -> str:
     """Return a summary of what was done."""
     text = (
-        f"reviewed {report.reviewed} of {report.images} open {what} in {report.seconds:.0f} s of "
-        f"a reviewer's time; of {report.boxes} mined boxes {report.accepted} accepted, "
-        f"{report.edited} edited, {report.rejected} rejected"
+        f"reviewed {report.reviewed} of {counted(report.images, f'open {what}')} in "
+        f"{report.seconds:.0f} s of a reviewer's time; of {counted(report.boxes, 'mined box')} "
+        f"{report.accepted} accepted, {report.edited} edited, {report.rejected} rejected"
     )
     if report.unsure:
         text += f", {report.unsure} left undecided"
-    return f"{text}; {report.drawn} missing boxes drawn; {report.complete} images marked complete"
+    drawn = counted(report.drawn, "missing box")
+    return f"{text}; {drawn} drawn; {counted(report.complete, 'image')} marked complete"

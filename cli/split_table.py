@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sparsedet.wording import counted
+
 from .output import say, table
 
 
@@ -43,10 +45,11 @@ def _show_validation(validation: Mapping[str, Any], images: int) -> None:
     if groups := validation["groups"]:
         say(f"Validation has {groups['validation']} of {groups['total']} groups by {groups['by']}.")
     if found := validation["near_duplicates"]:
-        sets = "1 set" if found["sets"] == 1 else f"{found['sets']} sets, each"
+        sets = counted(found["sets"], "set", "sets, each")
         say(f"Near duplicates: {found['images']} images in {sets} on the same side.")
     if exhaustive := validation["exhaustive"]:
-        say(f"{exhaustive} of {images} validation images are marked exhaustive.")
+        verb = "is" if exhaustive == 1 else "are"
+        say(f"{exhaustive} of {counted(images, 'validation image')} {verb} marked exhaustive.")
     if unmeasured := validation["unmeasured"]:
         say(f"Validation has no boxes of {', '.join(unmeasured)}.")
     for warning in validation["warnings"]:

@@ -11,6 +11,7 @@ import typer
 from sparsedet.errors import ToolError
 from sparsedet.loop.workspace import Workspace
 from sparsedet.tool import OUTCOMES, shown_outcomes
+from sparsedet.wording import counted
 
 from .options import Json
 from .output import CSV, check_replaceable, command, echo, emit_json, say, table
@@ -62,7 +63,7 @@ def status(
     if csv:
         with closing(Ledger(workspace.ledger, must_exist=True)) as ledger:
             written = write_csv(ledger.boxes(), csv)
-        say(f"{written} mined boxes written to {csv}")
+        say(f"{counted(written, 'mined box')} written to {csv}")
     if json_output:
         emit_json(_as_json(found) | {"newer_reviews": newer})
         return

@@ -160,7 +160,7 @@ def test_errors_are_one_line_and_leave_nothing(coco: Path, tmp_path: Path) -> No
             "this their folder (--images)?"
         )
         assert sparsedet_here("convert", coco, out, "--to", target, "--strict").error() == (
-            f"{coco.parent / 'images'}: 1 of 2 images are missing (first: b.jpg); pass their "
+            f"{coco.parent / 'images'}: lacks 1 of 2 images (first: b.jpg); pass their "
             "folder with --images, or skip images with --no-images"
         )
     assert "nowhere: no such image folder" in (
@@ -187,7 +187,7 @@ def test_marks_of_complete_classes_are_added_and_kept(coco: Path, tmp_path: Path
     )
     assert result.status == 0, result.err
     assert result.err.splitlines() == [
-        f"{labels}: 1 pairs of class and image absent, 1 complete; 1 labels of other images or "
+        f"{labels}: 1 pair of class and image absent, 1 complete; 1 label of other images or "
         "classes left out",
         "2 images complete",
     ]

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sparsedet.cli.merge_results import ConflictResult
-from sparsedet.loop.merging import MergedImage
+from sparsedet.cli.merge_results import ConflictResult, UndoneLotResult, UndoResult
+from sparsedet.loop.lots import UndoneLot
+from sparsedet.loop.merging import MergedImage, UndoneMerge
 from sparsedet.loop.settings import change_source
 from tests.cli.command import sparsedet_here
 from tests.loop.small_project import FREE, SmallProject, draw
@@ -36,8 +37,56 @@ def test_an_image_that_was_saved_meanwhile_does_not_match_its_review(
     ]
     ConflictResult(images, "review").show(Path("cells"))
     printed = capsys.readouterr()
-    assert printed.out == "1 images now match their reviews\n"
+    assert printed.out == "1 image now matches its reviews\n"
     assert printed.err == "left as it is: image 12: ann@example.com has unsaved changes\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "conflicts", "kept", "restored", "lot"),
+    [
+        (
+            1,
+            "1 conflict\n",
+            "1 box on 1 image stays as it is\n",
+            "1 image is restored to its state before the merge\n",
+            "1 box of lot 3-1 is no longer accepted; it comes up for review in the next round\n",
+        ),
+        (
+            2,
+            "2 conflicts\n",
+            "2 boxes on 2 images stay as they are\n",
+            "2 images are restored to their state before the merge\n",
+            "2 boxes of lot 3-1 are no longer accepted; they come up for review in the next "
+            "round\n",
+        ),
+    ],
+)
+def test_results_agree_with_their_numbers(
+    number: int,
+    conflicts: str,
+    kept: str,
+    restored: str,
+    lot: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ids = tuple(map(str, range(number)))
+    images = [MergedImage(id, "conflict") for id in ids]
+    results: list[tuple[ConflictResult | UndoResult | UndoneLotResult, str]] = [
+        (ConflictResult(images), conflicts),
+        (ConflictResult(images, "source", number), kept),
+        (UndoResult(UndoneMerge(ids, {})), restored),
+        (UndoneLotResult(UndoneLot("3-1", pending=number, kept=0, merged=0)), lot),
+    ]
+    for result, expected in results:
+        result.show(Path("cells"))
+        assert capsys.readouterr().out == expected
+
+
+def test_one_box_of_an_undone_lot_is_named_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    UndoneLotResult(UndoneLot("3-1", pending=0, kept=1, merged=1)).show(Path("cells"))
+    kept, merged = capsys.readouterr().err.splitlines()
+    assert kept == "1 is unchanged: somebody has reviewed it since"
+    assert merged.startswith("1 is already merged; to remove it from the source annotations: ")
 
 
 def test_a_merge_by_ledger_can_be_undone_from_any_folder(tmp_path: Path) -> None:

@@ -70,6 +70,18 @@ def test_what_is_up_is_named(capsys: pytest.CaptureFixture[str], sheets: str | N
     assert (sheets or "there") in text
 
 
+def test_one_box_or_image_is_up(capsys: pytest.CaptureFixture[str]) -> None:
+    one = {"mined": 1, "up_for_review": 1, "url": "there"}
+    box = " ".join(shown(capsys, images=1, **one).split())
+    assert "round 3: 1 mined box on 1 image is up for review at there" in box
+    on_three = " ".join(shown(capsys, images=3, **one).split())
+    assert "1 mined box on 3 images is up" in on_three
+    image = " ".join(shown(capsys, images=1, up_for_review=0, url="there").split())
+    assert "1 image to draw on is up for review at there" in image
+    waiting = shown(capsys, images=1, reviewed=0, up_for_review=1, state="waiting", url="there")
+    assert "0 of 1 image reviewed" in " ".join(waiting.split())
+
+
 def test_held_boxes_are_not_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, state="held", reason="the model is guessing")
     assert "its boxes were not pushed: the model is guessing" in text

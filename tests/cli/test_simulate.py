@@ -114,9 +114,9 @@ def test_open_reviews_are_played_and_reported(workspace: Workspace) -> None:
 
     rest = play(workspace)
     assert rest.status == 0, rest.err
-    assert "reviewed 1 of 1 open images" in rest.out
-    assert "1 mined boxes 0 accepted, 0 edited, 1 rejected; 0 missing boxes drawn" in rest.out
-    assert "; 1 images marked complete" in rest.out
+    assert "reviewed 1 of 1 open image" in rest.out
+    assert "1 mined box 0 accepted, 0 edited, 1 rejected; 0 missing boxes drawn" in rest.out
+    assert "; 1 image marked complete" in rest.out
     assert "next: sparsedet round work" in rest.err
     submitted = reviewed(workspace)
     assert {id: len(image.regions) for id, image in submitted.items()} == {A: 1, B: 0}
@@ -156,7 +156,7 @@ def test_speed_and_drawing_are_passed_on(workspace: Workspace) -> None:
     rest = play(workspace, *speed, "--jitter", "0.01")
     assert rest.status == 0, rest.err
     assert "in 1112 s of a reviewer's time" in rest.out
-    assert "2 missing boxes drawn; 1 images marked complete" in rest.out
+    assert "2 missing boxes drawn; 1 image marked complete" in rest.out
     boxes = [region.xyxy for region in reviewed(workspace)[B].regions]
     assert len(boxes) == 2
     assert RIGHT not in boxes, "drawn with a shaking hand"

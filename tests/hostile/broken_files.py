@@ -227,7 +227,7 @@ RECIPES = [
 
 COCO_FILES = [
     coco("an id of 5,000 digits", b'{"images": [{"id": ' + DIGITS + b"}]}", "thousands of digits"),
-    coco("an id of 4,000 digits", _image(id=int("9" * 4000)), "1 images", 0),
+    coco("an id of 4,000 digits", _image(id=int("9" * 4000)), "1 image,", 0),
     coco("an id that is NaN", _image(id=float("nan")), "non-integer ids.*renumbered", 0),
     coco("a width of 1e400", b'{"images": [{"id": 1, "width": 1e400}], "annotations": [], '
          b'"categories": []}', "file_name None"),

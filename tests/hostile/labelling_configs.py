@@ -123,7 +123,7 @@ CASES = [
     config(
         "a key within a key",
         ORDINARY.replace("$image", "$a.b[0]"),
-        "1 boxes on 1 images",
+        "1 box on 1 image",
         status=0,
         tasks=[with_data(a={"b": ["/images/1.png"]})],
     ),
@@ -134,7 +134,7 @@ CASES = [
     config(
         "labels of tasks, odd",
         DYNAMIC,
-        "1 boxes on 1 images",
+        "1 box on 1 image",
         status=0,
         tasks=[with_data(image="/images/1.png", kinds=[None, 1, [], {"value": {}}, "orange"])],
     ),

@@ -59,7 +59,7 @@ CASES = [
             NEW: json_answer({"created": 1}),
         },
         "an odd task",
-        "1 tasks got predictions.*left out 1 of 2 tasks",
+        "1 task got predictions.*left out 1 of 2 tasks",
         status=0,
     ),
     prelabels_with(

@@ -113,7 +113,7 @@ _EXPORTS = [
     export_of(b"[" * 100_000 + b"]" * 100_000, "nested 100,000 times", "is nested too deeply"),
     export_of(b"[" * 700 + b"]" * 700, "nested 700 times", "is nested too deeply"),
     *(
-        export_of(with_number(text), f"the number {text[:9]}", "1 boxes on 2 images", status=0)
+        export_of(with_number(text), f"the number {text[:9]}", "1 box on 2 images", status=0)
         for text in (*NO_NUMBERS, "7" * 400, "9" * 5000, "8" * 400 + ".0")
     ),
     export_of(WHOLE.replace(b"orange", b"\\ud800"), "half a character", "2 of 2 boxes have labels"),
@@ -168,7 +168,7 @@ _PROJECTS = [
     pull_with(
         {EXPORT: json_answer([annotated(result=[{"from_name": [1]}, 5])]), PROJECT: _MARKED},
         "a result of a list of controls, where images can be marked as complete",
-        "0 boxes on 1 images.*dropped 1 ",
+        "0 boxes on 1 image.*dropped 1 ",
         status=0,
     ),
     pull_with({"/api/": page()}, "pull behind a login page", "is the address right"),

@@ -141,14 +141,14 @@ def test_the_choice_is_kept_in_the_workspace(
         assert result.status == 0, result.err
         return result.out + result.err
 
-    assert "2 boxes on 1 images" in pull()
+    assert "2 boxes on 1 image" in pull()
     settings = tmp_path / "w/sparsedet.toml"
     settings.write_text(settings.read_text() + "\n# a note of mine\n")
     said = pull("--only", "dog", "--skip-skipped")
-    assert "1 boxes on 1 images" in said
+    assert "1 box on 1 image" in said
     assert "selected: only dog; without skipped images" in said
     assert read_settings(settings).source.choice == Choice(only=("dog",), skip_skipped=True)
     assert settings.read_text().endswith("# a note of mine\n")
-    assert "1 boxes on 1 images" in pull()
-    assert "1 boxes on 1 images" in pull("--only", "cat", "--no-skip-skipped")
+    assert "1 box on 1 image" in pull()
+    assert "1 box on 1 image" in pull("--only", "cat", "--no-skip-skipped")
     assert read_settings(settings).source.choice == Choice(only=("cat",))

@@ -11,7 +11,7 @@ from sparsedet.loop.settings import AcceptSettings
 from .arms import by_hand, cleanlab, plain, plain_detections
 from .curves import Curve
 from .former_arm import former
-from .loop_arm import loop
+from .loop_arm import WITHOUT_BUDGETS, loop
 from .report import ARMS, write_results
 from .setting import Setting, make_setting
 
@@ -64,6 +64,9 @@ def _make(arm: str, setting: Setting, results: Path) -> None:
         "random": lambda: loop(setting, "random", figures, say),
         "ours": lambda: loop(setting, "ours", figures, say),
         "auto": lambda: loop(setting, "auto", figures, say, mode="auto"),
+        "default": lambda: loop(
+            setting, "default", figures, say, plan=WITHOUT_BUDGETS, mode="auto"
+        ),
         "auto-sample": lambda: loop(
             setting,
             "auto-sample",

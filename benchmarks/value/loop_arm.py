@@ -39,6 +39,8 @@ NO_SAMPLES = AcceptSettings()
 """Every box is reviewed."""
 ROUNDS: Plan = ((0.2, 0.95), (0.25, 0.95), (0.55, 0.95), (1.0, 0.99))
 """The first model has seen least. The last round extends the curve beyond the default goal."""
+WITHOUT_BUDGETS: Plan = ((1.0, 0.95), (1.0, 0.95), (1.0, 0.99))
+"""As rounds are by default, but for the last goal."""
 
 
 def loop(

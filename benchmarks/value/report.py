@@ -12,7 +12,10 @@ from sparsedet.atomic_io import read_json, write_text
 from .curves import MARKS, Curve
 from .figures import TARGETS
 
-ARMS = ("hand", "plain", "cleanlab", "former", "random", "ours", "sheets", "auto", "auto-sample")
+ARMS = (
+    *("hand", "plain", "cleanlab", "former", "random"),
+    *("ours", "sheets", "auto", "auto-sample", "default"),
+)
 _COLOURS = {
     "hand": "#888888",
     "plain": "#d08020",
@@ -23,6 +26,7 @@ _COLOURS = {
     "sheets": "#b03080",
     "auto": "#c03030",
     "auto-sample": "#e07070",
+    "default": "#2060c0",
 }
 
 

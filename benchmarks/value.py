@@ -19,7 +19,7 @@ The arms (see `value/arms.py` and `value/loop_arm.py`):
 - `auto`: like `ours`, but boxes are judged on contact sheets where nothing is to be drawn
 - `sheets`: all mined boxes on contact sheets; nobody draws
 - `auto-sample`: like `auto`, with nearly certain boxes accepted by sample
-- `default`: like `auto`, without budgets: as `sparsedet init` and `sparsedet round` do it
+- `sure-first`: like `auto`, without budgets, sure boxes first (`[review] sure_first`)
 - `random`: the same with images in random order
 
 Each arm writes its curve to `benchmarks/results/value/curves/`; existing ones are kept, and an

@@ -64,8 +64,14 @@ def _make(arm: str, setting: Setting, results: Path) -> None:
         "random": lambda: loop(setting, "random", figures, say),
         "ours": lambda: loop(setting, "ours", figures, say),
         "auto": lambda: loop(setting, "auto", figures, say, mode="auto"),
-        "default": lambda: loop(
-            setting, "default", figures, say, plan=WITHOUT_BUDGETS, mode="auto"
+        "sure-first": lambda: loop(
+            setting,
+            "sure-first",
+            figures,
+            say,
+            plan=WITHOUT_BUDGETS,
+            mode="auto",
+            sure_first=True,
         ),
         "auto-sample": lambda: loop(
             setting,

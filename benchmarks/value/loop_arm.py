@@ -39,7 +39,7 @@ NO_SAMPLES = AcceptSettings()
 """Every box is reviewed."""
 ROUNDS: Plan = ((0.2, 0.95), (0.25, 0.95), (0.55, 0.95), (1.0, 0.99))
 """The first model has seen least. The last round extends the curve beyond the default goal."""
-WITHOUT_BUDGETS: Plan = ((1.0, 0.95), (1.0, 0.95), (1.0, 0.99))
+WITHOUT_BUDGETS: Plan = ((1.0, 0.95), (1.0, 0.95), (1.0, 0.95), (1.0, 0.99))
 """As rounds are by default, but for the last goal."""
 
 
@@ -51,6 +51,7 @@ def loop(
     plan: Plan = ROUNDS,
     mode: ReviewMode = "review-project",
     accept: AcceptSettings = NO_SAMPLES,
+    sure_first: bool = False,
 ) -> Curve:
     """Run rounds until nearly everything has a box; images are opened in queue order.
 
@@ -62,6 +63,7 @@ def loop(
         plan: the rounds.
         mode: how boxes are reviewed.
         accept: which boxes are accepted by sample.
+        sure_first: whether rounds show only sure boxes as long as these bring enough.
     """
     root = setting.work / arm
     root.mkdir(parents=True, exist_ok=True)
@@ -85,7 +87,7 @@ def loop(
                     source=source,
                     rounds=goals,
                     training=training,
-                    review=ReviewSettings(mode=mode, accept=accept),
+                    review=ReviewSettings(mode=mode, accept=accept, sure_first=sure_first),
                 )
             )
             rounds = Rounds(workspace, tool, say=say)

@@ -14,7 +14,7 @@ from .figures import TARGETS
 
 ARMS = (
     *("hand", "plain", "cleanlab", "former", "random"),
-    *("ours", "sheets", "auto", "auto-sample", "default"),
+    *("ours", "sheets", "auto", "auto-sample", "sure-first"),
 )
 _COLOURS = {
     "hand": "#888888",
@@ -26,7 +26,7 @@ _COLOURS = {
     "sheets": "#b03080",
     "auto": "#c03030",
     "auto-sample": "#e07070",
-    "default": "#2060c0",
+    "sure-first": "#2060c0",
 }
 
 

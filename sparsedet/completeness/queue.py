@@ -161,6 +161,7 @@ def plan_queue(
     leave: float = 0.0,
     sheets: bool = False,
     first: Collection[int] = (),
+    price: float = math.inf,
     seed: int = 1,
 ) -> list[QueueEntry]:
     """Return the images to open, best first.
@@ -180,6 +181,8 @@ def plan_queue(
             to be left.
         sheets: judge boxes on contact sheets where crops suffice and nothing is to be drawn.
         first: ids of the images to open before all others.
+        price: maximum seconds per object on an image. If it is finite, nothing is drawn, and images
+            without mined boxes are not opened.
         seed: chooses the images on which people draw, and the positions of audit images.
     """
     open_images = [
@@ -187,7 +190,7 @@ def plan_queue(
         for outlook in outlooks
         if outlook.image.id not in audit and (outlook.shown or not outlook.waits)
     ]
-    share = _drawn_share(open_images, wanted)
+    share = _drawn_share(open_images, wanted) if price == math.inf else 0.0
     queue = [
         (
             outlook,
@@ -207,7 +210,9 @@ def plan_queue(
     spent = sum(outlook.blind_entry(costs).seconds for outlook in audited)
     opened = float(len(audit))
     for outlook, entry in queue:
-        if left <= leave and not outlook.shown:
+        if not outlook.shown and (left <= leave or price < math.inf):
+            continue
+        if entry.seconds > price * entry.expected:
             continue
         after = opened + entry.pages
         if budget is not None and not budget.allows(spent + entry.seconds, after):

@@ -47,6 +47,12 @@ def push_round(
     """
     dataset = read_coco(folder.annotations)
     plan = plan_round(workspace, folder, dataset, settings, ledger, budget)
+    if plan.sure_only:
+        say(
+            f"sure boxes first: {counted(len(plan.shown), 'box', 'boxes')} up for review and "
+            f"{len(plan.left_out)} left to later rounds; nothing needs to be drawn but what the "
+            "blind sample lacks"
+        )
     version = folder.run.info().run_id
     wanted = up_for_review(ledger, dataset, plan.shown, version, held_back=plan.held_back)
     pushes = _parts(workspace, folder, settings, ledger, dataset, plan, wanted, progress)

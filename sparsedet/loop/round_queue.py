@@ -1,8 +1,11 @@
 """The queue of a round: which images people open, in which order, with which mined boxes."""
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from sparsedet.annotations import XYXY, Dataset
 from sparsedet.annotations.matching import iou_matrix
@@ -12,6 +15,7 @@ from sparsedet.completeness.budget import Budget, parse_budget
 from sparsedet.completeness.costs import ReviewCosts
 from sparsedet.completeness.lots import Lot
 from sparsedet.completeness.queue import Outlook, ShownBox, draw_audit, plan_queue
+from sparsedet.completeness.selection import Selection
 from sparsedet.completeness.sheet_budget import within_budget
 from sparsedet.completeness.similar_order import alike_together
 from sparsedet.ledger import Ledger, QueueEntry
@@ -24,6 +28,10 @@ from sparsedet.loop.workspace import RoundFolder, Workspace
 
 _SAME_PLACE_IOU = 0.4
 """IoU from which two boxes may show one object."""
+_SURE_PRICE = 0.43
+"""Maximum time per object in a round of sure boxes, as a share of the time of drawing ..."""
+_SURE_ENOUGH = 0.3
+"""... and the minimum share of the wanted objects that it has to bring."""
 _SPARE = 0.5
 """Share of the objects missing at `rounds.stop_at` that a queue may leave out, since the
 expected objects may not all be on its images."""
@@ -44,7 +52,9 @@ class RoundPlan:
     held: tuple[MinedBox, ...] = ()
     """Boxes of the lots that wait for the samples."""
     left_out: frozenset[str] = frozenset()
-    """Region ids of the boxes that no contact sheet shows because of the budget."""
+    """Region ids of the boxes that are not shown although their image or sheet might be."""
+    sure_only: bool = False
+    """Whether the round shows sure boxes only; see `review.sure_first`."""
 
 
 def plan_round(
@@ -81,6 +91,8 @@ def plan_round(
     context = needing_context(everything, dataset)
     costs = review_costs(settings, ledger)
     planner = _Planner(found, everything, settings, costs, budget, context)
+    if settings.review.sure_first:
+        planner = planner.sure_only() or planner
     audit = planner.audit(folder.number)
     # An interrupted push may have shown the samples already.
     lots = read_lots(folder)
@@ -94,7 +106,7 @@ def plan_round(
     queue = planner.queue(audit, held, in_lots - held)
     judged = {entry.image_id for entry in queue} - audit
     on_sheets = {entry.image_id for entry in queue if entry.on_sheets}
-    shown = [b for b in everything if b.image_id in judged and b.region_id not in held]
+    shown = [b for b in planner.boxes if b.image_id in judged and b.region_id not in held]
     opened = {entry.image_id: entry for entry in queue if not entry.on_sheets}
     return RoundPlan(
         tuple(opened[id] for id in alike_together(list(opened), found.looks)),
@@ -103,6 +115,8 @@ def plan_round(
         frozenset(box.region_id for box in shown if box.image_id in on_sheets),
         tuple(lots),
         tuple(box for box in mined if box.region_id in held),
+        frozenset(b.region_id for b in everything) - {b.region_id for b in planner.boxes},
+        planner.price < math.inf,
     )
 
 
@@ -141,6 +155,27 @@ class _Planner:
     budget: Budget | None
     context: frozenset[int]
     """See `needing_context`."""
+    price: float = math.inf
+    """See `plan_queue`."""
+
+    def sure_only(self) -> "_Planner | None":
+        """Return the plan of a round of sure boxes, which costs least per object.
+
+        A later model is surer of what is left, so it costs less in later rounds.
+
+        Returns:
+            None if such a round would bring too little.
+        """
+        price = _SURE_PRICE * self.costs.drawing
+        selection = Selection(replace(self.costs, drawing=price))
+        chances = np.array([box.expected_precision or 0.0 for box in self.boxes])
+        on_object = np.maximum(chances, [box.object_chance or 0.0 for box in self.boxes])
+        sure = selection.shows(chances, on_object)
+        boxes = [box for box, is_sure in zip(self.boxes, sure, strict=True) if is_sure]
+        planner = replace(self, boxes=boxes, price=price)
+        brought = sum(entry.expected for entry in planner.queue())
+        wanted = self.found.wanted_for(self.settings.rounds.stop_at)
+        return planner if brought >= max(_SURE_ENOUGH * wanted, 1.0) else None
 
     def audit(self, number: int) -> frozenset[int]:
         """Return the ids of the images of the blind sample of round `number`."""
@@ -190,6 +225,7 @@ class _Planner:
             leave=_SPARE * (1 - stop_at) * objects,
             first={box.image_id for box in self.boxes if box.region_id in sample},
             sheets=self.settings.review.mode == "auto",
+            price=self.price,
             seed=self.settings.training.seed,
         )
 

@@ -115,6 +115,8 @@ class ReviewSettings(_Section):
     """Maximum number of suspicious annotations marked per round."""
     budget: str = ""
     """Limits the queue or the contact sheets; see `parse_budget`."""
+    sure_first: bool = False
+    """Whether rounds show sure boxes only, without drawing, as long as these bring enough."""
     accept: AcceptSettings = AcceptSettings()
     costs: CostSettings = CostSettings()
 
@@ -139,11 +141,16 @@ class ReviewSettings(_Section):
         return self
 
     @model_validator(mode="after")
-    def _check_accept(self) -> Self:
+    def _check_combinations(self) -> Self:
         if self.accept.is_on and self.mode not in ("review-project", "auto"):
             raise ValueError(
                 'accept needs mode = "review-project" or "auto": other modes have no queue '
                 "to show the samples in"
+            )
+        if self.sure_first and (self.accept.is_on or self.mode not in ("review-project", "auto")):
+            raise ValueError(
+                'sure_first needs mode = "review-project" or "auto", and no acceptance by sample '
+                "(accept)"
             )
         return self
 

@@ -190,6 +190,18 @@ def test_who_draws_on_an_image_stays_the_same() -> None:
     assert few == drawn_on(200 * 3.1)
 
 
+def test_at_a_price_only_cheap_images_are_judged() -> None:
+    many = outlook(1, 9, *[0.9] * 8)
+    # Its only box hardly pays for opening it, unless on a sheet.
+    single = replace(outlook(2, 1, 0.9), crops_do=True)
+    nothing_to_see = outlook(3, 3)
+    images = [many, single, nothing_to_see]
+    (entry,) = plan_queue(images, COSTS, wanted=100.0, price=3.0)
+    assert (entry.image_id, entry.judge_only) == (1, True)
+    queue = plan_queue(images, COSTS, wanted=100.0, price=3.0, sheets=True)
+    assert {entry.image_id for entry in queue} == {1, 2}
+
+
 def test_images_without_mined_boxes_are_always_to_be_completed() -> None:
     queue = plan_queue([outlook(1, 0.5), *MANY], COSTS, wanted=0)
     assert {entry.image_id for entry in queue if not entry.judge_only} == {1}

@@ -54,12 +54,14 @@ class LotProject:
         accept: how boxes are accepted by sample.
         budget: of a round.
         mode: how boxes are reviewed.
+        sure_first: whether sure boxes are shown first.
     """
 
     folder: Path
     accept: AcceptSettings = ACCEPT
     budget: str = ""
     mode: ReviewMode = "review-project"
+    sure_first: bool = False
     said: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -88,7 +90,13 @@ class LotProject:
         self.workspace.write_settings(
             Settings(
                 source=Source(tool="files", url=self.tool.url, project=self.project),
-                review=ReviewSettings(mode=mode, accept=accept, audit=2, budget=self.budget),
+                review=ReviewSettings(
+                    mode=mode,
+                    accept=accept,
+                    audit=2,
+                    budget=self.budget,
+                    sure_first=self.sure_first,
+                ),
                 rounds=RoundSettings(stop_at=1.0),
             )
         )

@@ -1,0 +1,74 @@
+"""Rounds of sure boxes: nothing is drawn, and what is in doubt waits for a better model."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from sparsedet.annotations import read_coco
+from sparsedet.annotations.mined_boxes import read_mined, write_mined
+from sparsedet.atomic_io import read_json
+from sparsedet.loop.settings import AcceptSettings, ReviewSettings
+from tests.loop.lot_project import IMAGES, MISSING, LotProject
+
+NO_LOTS = AcceptSettings()
+
+
+def with_doubt(project: LotProject, doubtful: int) -> Callable[[], None]:
+    """Return what makes the first boxes of each image doubtful, between mining and pushing."""
+
+    def make() -> None:
+        folder = project.workspace.all_rounds()[-1]
+        mined = read_mined(folder.mined, read_coco(folder.annotations))
+        seen: dict[int, int] = {}
+        changed = []
+        for box in mined:
+            seen[box.image_id] = seen.get(box.image_id, 0) + 1
+            if seen[box.image_id] <= doubtful:
+                box = replace(box, expected_precision=0.4, object_chance=0.4)
+            changed.append(box)
+        write_mined(changed, {"run_id": read_json(folder.run.info_file)["run_id"]}, folder.mined)
+
+    return make
+
+
+def test_doubtful_boxes_wait_for_the_next_round(tmp_path: Path) -> None:
+    project = LotProject(tmp_path, NO_LOTS, sure_first=True)
+    folder = project.round(1, before_push=with_doubt(project, 3))
+    (reviews,) = project.open_reviews().values()
+    shown = [review for review in reviews if review.scores]
+    assert {len(review.scores) for review in shown} == {MISSING - 3}
+    record = read_json(folder.push)
+    assert len(record["left_out"]) == 3 * IMAGES
+    assert all(entry["judge_only"] for entry in record["queue"] if not entry["audit"])
+    assert any("sure boxes first" in line for line in project.said)
+    # Files and ledger agree on what was shown; the model is empty.
+    assert "model.pth" in (found := project.command("check", "work").out)
+    assert "1 thing is wrong" in found
+
+    project.review(draw_share=0.0)
+    project.rounds.collect(folder)
+    accepted = len(project.boxes(lambda box: box.outcome == "accepted"))
+    assert accepted == (MISSING - 3) * len(shown)
+    # The next model is sure of them.
+    project.round(2)
+    (reviews,) = project.open_reviews().values()
+    assert sum(len(review.scores) for review in reviews) >= 3 * len(shown)
+
+
+def test_where_sure_boxes_bring_too_little_all_are_shown(tmp_path: Path) -> None:
+    project = LotProject(tmp_path, NO_LOTS, sure_first=True)
+    folder = project.round(1, before_push=with_doubt(project, MISSING - 1))
+    (reviews,) = project.open_reviews().values()
+    assert {len(review.scores) for review in reviews if review.scores} == {MISSING}
+    assert read_json(folder.push)["left_out"] == []
+    assert not any("sure boxes first" in line for line in project.said)
+
+
+def test_a_lot_or_a_mode_without_a_queue_is_refused() -> None:
+    with pytest.raises(ValidationError, match="sure_first needs mode"):
+        ReviewSettings(sure_first=True, mode="sheets")
+    with pytest.raises(ValidationError, match="no acceptance by sample"):
+        ReviewSettings(sure_first=True, accept=AcceptSettings(precision=0.98))

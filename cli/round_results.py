@@ -67,10 +67,8 @@ def show_round(result: "RoundReport", folder: Path, stop_at: float) -> None:
                 f"{counted(result.images, 'image to draw on is', 'images to draw on are')} up for "
                 f"review at {result.url}"
             )
-        say(
-            "next: review them there, draw what is missing and mark images as complete, then: "
-            f"{again}"
-        )
+        where = "only on images without mined boxes" if result.sure_only else "what is missing"
+        say(f"next: review them there, draw {where} and mark images as complete, then: {again}")
     if result.estimate:
         echo(result.estimate)
     if result.suspicions:

@@ -46,6 +46,7 @@ class _Push(_PushPart):
     skipped_images: list[str] = []
     withdrawn: list[str] = []
     left_out: list[str] = []
+    sure_only: bool = False
     queue: Any = None
     """Used only to rebuild a ledger, which validates it."""
     suspicions: list[dict[str, Any]] = []

@@ -89,6 +89,7 @@ def push_round(
             "queue": queue_record(plan.queue, dataset),
             "held": len(plan.held),
             "left_out": sorted(plan.left_out),
+            "sure_only": plan.sure_only,
             "suspicions": marks_record(suspicions, dataset, skipped),
         }
     return record | {

@@ -43,6 +43,8 @@ class RoundReport:
     """Estimated share of objects that have a box, 0 to 1."""
     sheets_url: str | None = None
     """Where the contact sheets are, if some are up in a place of their own."""
+    sure_only: bool = False
+    """Whether only sure boxes are up, and nothing needs to be drawn on their images."""
 
     @property
     def nothing_up(self) -> bool:
@@ -90,4 +92,5 @@ def report_of(
         reason=reason,
         estimate=estimate.get("text", ""),
         complete=estimate.get("share"),
+        sure_only=record.get("sure_only", False),
     )

@@ -86,3 +86,12 @@ def test_held_boxes_are_not_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, state="held", reason="the model is guessing")
     assert "its boxes were not pushed: the model is guessing" in text
     assert "nothing is left" not in text
+
+
+def test_where_only_sure_boxes_are_up_nobody_is_asked_to_draw_on_their_images(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    up = {"url": "http://localhost:8080/projects/8", "images": 5, "up_for_review": 9}
+    text = " ".join(shown(capsys, **up, sure_only=True).split())
+    assert "draw only on images without mined boxes" in text
+    assert "draw what is missing" in " ".join(shown(capsys, **up).split())

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from sparsedet.annotations import read_coco
 from sparsedet.annotations.mined_boxes import read_mined, write_mined
 from sparsedet.atomic_io import read_json
+from sparsedet.loop.round_report import report_of
 from sparsedet.loop.settings import AcceptSettings, ReviewSettings
 from tests.loop.lot_project import IMAGES, MISSING, LotProject
 
@@ -42,6 +43,7 @@ def test_doubtful_boxes_wait_for_the_next_round(tmp_path: Path) -> None:
     assert {len(review.scores) for review in shown} == {MISSING - 3}
     record = read_json(folder.push)
     assert len(record["left_out"]) == 3 * IMAGES
+    assert report_of(folder, "pushed").sure_only
     assert all(entry["judge_only"] for entry in record["queue"] if not entry["audit"])
     assert any("sure boxes first" in line for line in project.said)
     # Files and ledger agree on what was shown; the model is empty.
@@ -64,6 +66,7 @@ def test_where_sure_boxes_bring_too_little_all_are_shown(tmp_path: Path) -> None
     (reviews,) = project.open_reviews().values()
     assert {len(review.scores) for review in reviews if review.scores} == {MISSING}
     assert read_json(folder.push)["left_out"] == []
+    assert not report_of(folder, "pushed").sure_only
     assert not any("sure boxes first" in line for line in project.said)
 
 

@@ -81,6 +81,7 @@ def test_cells_are_measured_once(
     assert main([*words, "--minutes", "0.0012", "--as", "0.001"]) == 0
     longer = json.loads((tmp_path / "results/digits/lite0_fpn-0.0012min-s1.json").read_text())
     assert longer["iterations"] == 12
+    assert "test, ms per image" not in longer
     assert main([*words, "--minutes", "0.0014", "--as", "0.002"]) == 1
     assert "lite0_fpn-0.002min-s1.json is missing" in capsys.readouterr().err
 

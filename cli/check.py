@@ -52,7 +52,7 @@ def check(
         ),
     ] = False,
     # The name of --fix in version 0.2.0: scripts may have it.
-    mend: Annotated[bool, typer.Option("--mend", hidden=True)] = False,
+    mend: Annotated[bool, typer.Option("--mend", hidden=True, help="The same as --fix.")] = False,
     json_output: Json = False,
 ) -> None:
     """Check a workspace: images, ledger, rounds.

@@ -203,7 +203,7 @@ def test_one_run_measures_everything(
     assert text.count("\n| ") == len(figures["rows"]) + 1
     assert {len(values) for values in figures["seconds"]["step"].values()} == {1}
     # Twice each.
-    assert {len(values) for values in figures["seconds"]["inference"].values()} == {2}
+    assert {len(values) for values in figures["seconds"]["inference"].values()} == {4}
     for memory in figures["memory"].values():
         assert memory["peak"] > memory["built"] + 20
     assert figures["memory"]["staged"]["minings"] == 2

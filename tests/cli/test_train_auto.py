@@ -56,6 +56,6 @@ def test_one_image_trains_with_a_batch_of_one(tiny: Path, tmp_path: Path) -> Non
     run = tmp_path / "run"
     result = sparsedet_here("train", "--train", tiny, "-o", run, "--method", "plain", *SHORT)
     assert result.status == 0, result.err
-    assert "SOLVER.IMS_PER_BATCH is 4, more than" in result.err
+    assert "SOLVER.IMS_PER_BATCH is 4, but" in result.err
     assert read_config(RunFolder(run).config).solver.batch_size == 1
     assert load_config("lite0_fpn").input.tile == 0

@@ -26,6 +26,7 @@ from sparsedet.integrations.label_studio.serve.connect import TITLE, connect
 from sparsedet.ledger import Ledger
 from sparsedet.live_backend import SECRET_VARIABLE
 from sparsedet.push_modes import no_progress
+from sparsedet.wording import counted
 from tests.integrations.label_studio.browser import log_in, open_browser, take_screenshots
 from tests.integrations.label_studio.serve.eager_run import make_eager_run
 from tests.loop.small_project import FREE, LABELS, SIZE, SmallProject, without
@@ -139,9 +140,9 @@ def test_tasks_open_with_boxes_and_reviews_arrive(project: SmallProject) -> None
         before = predictions(project)
         assert len(before) > 1
         taken = project.command("serve", "--disconnect", project.project)
-        ours = len(before) - 1
+        ours = counted(len(before) - 1, "live prediction")
         assert taken.err.strip() == (
-            f"project {project.project}: 1 live backend removed, {ours} live predictions deleted"
+            f"project {project.project}: 1 live backend removed, {ours} deleted"
         )
     assert live(project) == (0, 0)
     assert predictions(project) == [THEIRS]

@@ -32,6 +32,9 @@ _SURE_PRICE = 0.43
 """Maximum time per object in a round of sure boxes, as a share of the time of drawing ..."""
 _SURE_ENOUGH = 0.3
 """... and the minimum share of the wanted objects that it has to bring."""
+_SURE_UNTIL = 0.8
+"""Share of objects with a box from which people draw: without, nobody finds what models can't see,
+and the estimate becomes too optimistic."""
 _SPARE = 0.5
 """Share of the objects missing at `rounds.stop_at` that a queue may leave out, since the
 expected objects may not all be on its images."""
@@ -164,8 +167,10 @@ class _Planner:
         A later model is surer of what is left, so it costs less in later rounds.
 
         Returns:
-            None if such a round would bring too little.
+            None if such a round would bring too little, or little is missing.
         """
+        if self.found.completeness.share >= _SURE_UNTIL:
+            return None
         price = _SURE_PRICE * self.costs.drawing
         selection = Selection(replace(self.costs, drawing=price))
         chances = np.array([box.expected_precision or 0.0 for box in self.boxes])

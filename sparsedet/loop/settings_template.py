@@ -59,8 +59,8 @@ suspicions = 0
 # Limits the queue of a round: "30min", "2h" or "200-images"; "": no limit. A contact sheet counts
 # as an image; mode sheets leaves out the least certain boxes. Mode draft has nothing to limit.
 budget = ""
-# Rounds show sure boxes only, and nobody is asked to draw, as long as that brings 30 % of the
-# objects that are needed to reach rounds.stop_at. Takes more rounds, but reviewers less time.
+# Until about 80 % of the objects have a box, rounds show sure boxes only, and nobody is asked to
+# draw, as long as that brings 30 % of the objects that are needed to reach rounds.stop_at.
 sure_first = false
 # Nearly certain boxes of a class form a lot: people review a random sample, and if it is good
 # enough, the others are accepted unseen. A lot whose share of right boxes is below `precision`

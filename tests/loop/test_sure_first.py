@@ -70,6 +70,16 @@ def test_where_sure_boxes_bring_too_little_all_are_shown(tmp_path: Path) -> None
     assert not any("sure boxes first" in line for line in project.said)
 
 
+def test_people_draw_once_little_is_missing(tmp_path: Path) -> None:
+    project = LotProject(tmp_path, NO_LOTS, sure_first=True)
+    first = project.round(1, before_push=with_doubt(project, 1))
+    project.review(draw_share=0.0)
+    project.rounds.collect(first)
+    second = project.round(2)
+    assert report_of(first, "pushed").sure_only
+    assert not report_of(second, "pushed").sure_only
+
+
 def test_a_lot_or_a_mode_without_a_queue_is_refused() -> None:
     with pytest.raises(ValidationError, match="sure_first needs mode"):
         ReviewSettings(sure_first=True, mode="sheets")

@@ -173,9 +173,8 @@ class _Planner:
             return None
         price = _SURE_PRICE * self.costs.drawing
         selection = Selection(replace(self.costs, drawing=price))
-        chances = np.array([box.expected_precision or 0.0 for box in self.boxes])
-        on_object = np.maximum(chances, [box.object_chance or 0.0 for box in self.boxes])
-        sure = selection.shows(chances, on_object)
+        chances = np.array([_chances(box) for box in self.boxes], dtype=np.float64).reshape(-1, 2)
+        sure = selection.shows(*chances.T)
         boxes = [box for box, is_sure in zip(self.boxes, sure, strict=True) if is_sure]
         planner = replace(self, boxes=boxes, price=price)
         brought = sum(entry.expected for entry in planner.queue())
@@ -239,12 +238,10 @@ class _Planner:
         shown: dict[int, list[ShownBox]] = {}
         coming: dict[int, float] = {}
         for box in self.boxes:
-            chance = box.expected_precision or 0.0
-            on_object = max(box.object_chance or 0.0, chance)
             if box.region_id in held:
-                coming[box.image_id] = coming.get(box.image_id, 0.0) + on_object
+                coming[box.image_id] = coming.get(box.image_id, 0.0) + _chances(box).on_object
             else:
-                shown.setdefault(box.image_id, []).append(ShownBox(chance, on_object))
+                shown.setdefault(box.image_id, []).append(_chances(box))
         return [
             replace(
                 outlook,
@@ -255,6 +252,11 @@ class _Planner:
             )
             for outlook in self.found.outlooks
         ]
+
+
+def _chances(box: MinedBox) -> ShownBox:
+    chance = box.expected_precision or 0.0
+    return ShownBox(chance, max(box.object_chance or 0.0, chance))
 
 
 def needing_context(mined: Sequence[MinedBox], dataset: Dataset) -> frozenset[int]:

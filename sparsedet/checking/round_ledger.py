@@ -16,8 +16,8 @@ from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, LedgerBox, Push
 from sparsedet.loop.ledger_rebuild import restore_round
 from sparsedet.loop.lot_file import read_lots
+from sparsedet.loop.pushed_boxes import opened_images, pushed_boxes
 from sparsedet.loop.round_report import pushed_parts
-from sparsedet.loop.round_sheets import stored_sheets
 from sparsedet.loop.workspace import RoundFolder
 from sparsedet.wording import counted
 
@@ -37,58 +37,18 @@ class _Round:
         return {str(part.get("model_version")) for part in pushed_parts(self.record)}
 
     @property
-    def _queue(self) -> Sequence[Mapping[str, Any]]:
-        return self.record.get("queue") or []
-
-    @property
-    def _left_out(self) -> set[str]:
-        """Tool ids of images shown without mined boxes."""
-        skipped = {
-            id
-            for part in pushed_parts(self.record)
-            for name in ("skipped", "gone")
-            for id in part.get(name) or ()
-        }
-        return skipped | {entry["image_tool_id"] for entry in self._queue if entry.get("audit")}
-
-    @property
     def opened(self) -> set[str]:
-        """Tool ids of images queued for their mined boxes."""
-        return {entry["image_tool_id"] for entry in self._queue} - self._left_out
+        """Tool ids of images queued with their mined boxes, without skipped ones."""
+        parts = pushed_parts(self.record)
+        return opened_images(self.record).difference(*(part.get("skipped") or () for part in parts))
 
     @property
     def expected(self) -> set[str]:
-        """Region ids that must be in the ledger.
-
-        These are not all mined boxes: if the budget limits a queue or contact sheets, only those on
-        its images or on the sheets are pushed, and none of the blind sample's.
-        """
-        ids = {image.id: image.tool_id for image in self.dataset.images}
-        left_out, opened = self._left_out, self.opened
-        everything = not self._queue and (
-            self.record.get("place", {}).get("mode") in ("draft", "sheets")
-            or not self.folder.candidates.exists()
-        )
-        left_out_boxes = set(self.record.get("left_out") or ())
-        on_sheets = self._on_sheets()
-        in_lots = {id for lot in read_lots(self.folder) for id in lot.boxes}
-        return {
-            box.region_id
-            for box in self.mined
-            if (tool_id := ids.get(box.image_id)) is not None
-            and tool_id not in left_out
-            and box.region_id not in left_out_boxes
-            and (
-                everything
-                or tool_id in opened
-                or box.region_id in on_sheets
-                or box.region_id in in_lots
-            )
-        }
-
-    def _on_sheets(self) -> set[str]:
-        sheets = stored_sheets(self.folder) if self.folder.sheets.exists() else ()
-        return {crop.region_id for sheet in sheets for crop in sheet.crops}
+        """Region ids that must be in the ledger: boxes that were pushed, and those held by lots."""
+        parts = pushed_boxes(self.folder, self.record, self.dataset, self.mined)
+        pushed = {box.region_id for _, boxes in parts for box in boxes}
+        held = {id for lot in read_lots(self.folder) for id in lot.rest}
+        return pushed | (held & {box.region_id for box in self.mined})
 
 
 def check_rounds_against_ledger(checked: Checked, copy: Path) -> Iterator[Finding]:

@@ -19,9 +19,8 @@ from sparsedet.ledger.checkup import LedgerCheckup
 from sparsedet.loop.lot_file import RoundLot, read_lots, write_lot
 from sparsedet.loop.lots import take_back
 from sparsedet.loop.merge_folders import UNDONE
+from sparsedet.loop.pushed_boxes import pushed_boxes
 from sparsedet.loop.round_files import read_merged, read_push
-from sparsedet.loop.round_report import pushed_parts
-from sparsedet.loop.round_sheets import stored_sheets
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.reading import ODD_VALUES
 from sparsedet.reviews import Written
@@ -165,21 +164,9 @@ def _parts(
     dataset = read_coco(folder.annotations)
     mined = read_mined(folder.mined, dataset)
     dataset, queue = _queue(record, dataset, folder.push)
-    not_up = frozenset(record.get("left_out") or ()).union(*(lot.rest for lot in read_lots(folder)))
-    on_sheets = _on_sheets(folder)
-    opened = {entry.image_id for entry in queue if not entry.audit}
     parts = []
-    for content in pushed_parts(record):
+    for content, boxes in pushed_boxes(folder, record, dataset, mined):
         place = _place(content, settings, folder.push)
-        boxes = [
-            box
-            for box in mined
-            if box.region_id not in not_up
-            and (box.region_id in on_sheets) == (place.mode == "sheets")
-            # A budget may leave out images; older rounds have no queue.
-            and (place.mode == "sheets" or not queue or box.image_id in opened)
-        ]
-        # Skipped images were part of the push; the next one looks for them again.
         skipped = frozenset(content.get("skipped") or ())
         push = _push(place, str(content["model_version"]), folder)
         parts.append(_Part(push, boxes, queue if content is record else (), skipped))
@@ -226,12 +213,6 @@ def _record_push(ledger: Ledger, folder: RoundFolder, images: Path, settings: "S
         new += _record_lot(ledger, lot, folder, rest, dataset, push, settings)
     ledger.withdraw(frozenset(read_push(folder).get("withdrawn") or ()))
     return new
-
-
-def _on_sheets(folder: RoundFolder) -> frozenset[str]:
-    """Return the region ids of a round's boxes on contact sheets."""
-    layouts = stored_sheets(folder) if folder.sheets.exists() else ()
-    return frozenset(crop.region_id for sheet in layouts for crop in sheet.crops)
 
 
 def _record_lot(

@@ -12,6 +12,7 @@ from sparsedet.annotations.faults import IMAGE_BROKEN, Faults
 from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.reading import quoted, read_list
+from sparsedet.wording import counted
 
 from ..conversion import LabelledBox
 from ..once import warn_once
@@ -35,7 +36,7 @@ def read_tasks(root: Path, file: Path, faults: Faults) -> list[Record]:
     """Read every task of an export in the folder `root`.
 
     Raises:
-        AnnotationError: if the file is not a list, or contains video tracks.
+        AnnotationError: if the file is not a list, or its tasks have boxes on several images.
     """
     try:
         tasks = read_list(file)
@@ -53,13 +54,18 @@ def read_tasks(root: Path, file: Path, faults: Faults) -> list[Record]:
             else:
                 answers[key if key not in answers else f"of place {place}"] = _Answers(task)
     by_people = any(answer.annotations for answer in answers.values())
+    results = {
+        key: _objects(answer.chosen() if by_people else answer.predicted())
+        for key, answer in answers.items()
+    }
+    for key, regions in results.items():
+        _refuse_several_images(regions, f"{file}: task {key}")
     split = split_of(file, root)
     records = []
     for key, answer in answers.items():
         where = f"{file}: task {key}"
         with faults.left_out(IMAGE_BROKEN, where):
-            results = answer.chosen() if by_people else answer.predicted()
-            records.append(_record(answer.data, results, where, split))
+            records.append(_record(answer.data, results[key], where, split))
     _warn(file, answers.values(), by_people)
     return records
 
@@ -99,13 +105,41 @@ def _warn(file: Path, answers: Iterable[_Answers], by_people: bool) -> None:
         )
     if predicted and not by_people:
         warn_once(f"{file}: these tasks have no annotations; used the predictions of {predicted}")
+    images = [keys for answer in answers if len(keys := _image_keys(answer.data)) > 1]
+    if images:
+        warn_once(
+            f"{file}: {counted(len(images), 'task has', 'tasks have')} several images in the data "
+            f"({', '.join(images[0])}): used {images[0][0]}; `sparsedet pull` reads all that the "
+            "project shows"
+        )
 
 
-def _record(data: Mapping[str, Any], results: Sequence[Any], where: str, split: str) -> Record:
+def _refuse_several_images(regions: Iterable[Mapping[str, Any]], where: str) -> None:
+    """Refuse boxes on several images of a task.
+
+    Only the labelling config, which exports lack, says which key of the data an image has.
+    """
+    shapes = [one for one in regions if _kind(one)]
+    tags = dict.fromkeys(str(one["to_name"]) for one in shapes if one.get("to_name"))
+    pages = dict.fromkeys(str(one.get("item_index") or 0) for one in shapes)
+    if len(tags) > 1 or len(pages) > 1:
+        which = tags if len(tags) > 1 else [f"item_index {page}" for page in pages]
+        raise AnnotationError(
+            f"{where}: has boxes on several images ({', '.join(which)}); exports don't say which "
+            "is which: use `sparsedet pull`"
+        )
+
+
+def _record(
+    data: Mapping[str, Any], objects: Sequence[Mapping[str, Any]], where: str, split: str
+) -> Record:
     names = _names(data)
     if not names:
-        raise AnnotationError(f"{where}: has no image in its data")
-    objects = [one for one in results if isinstance(one, Mapping)]
+        keys = ", ".join(map(str, data)) or "none"
+        raise AnnotationError(
+            f"{where}: has no image in its data (keys: {quoted(keys)}); `sparsedet pull` also "
+            "reads lists of images and nested keys"
+        )
     labels = _labels_by_id(objects)
     entries = []
     for place, region in enumerate(objects, start=1):
@@ -153,6 +187,8 @@ def _box(
         raise no_box(_WITHOUT_BOX[kind], where)
     if not labels or not isinstance(labels[0], str):
         raise AnnotationError(f"{where}: has no label")
+    if len(names := list(dict.fromkeys(map(str, labels)))) > 1:
+        raise AnnotationError(f"{where}: has several labels ({', '.join(names)}), expected one")
     score = region.get("score")
     extra = {"score": score} if isinstance(score, int | float) else {}
     across, down = size[0] / _PERCENT, size[1] / _PERCENT
@@ -177,18 +213,26 @@ def _box(
 
 def _names(data: Mapping[str, Any]) -> list[str]:
     """Return candidate names of a task's image, the likeliest first."""
-    address = next((data[key] for key in _IMAGE_KEYS if _is_text(data.get(key))), None)
-    if address is None:
-        address = next((v for v in data.values() if _is_text(v) and _is_image(v)), None)
-    if address is None:
+    keys = _image_keys(data)
+    if not keys:
         return []
-    address = address.strip().replace("\\", "/")
+    address = data[keys[0]].strip().replace("\\", "/")
     # Escaped in a query, they are only known now.
     path = _path(address).replace("\\", "/").lstrip("/")
     last = PurePosixPath(path).name
     # A server's own folders are meaningless; those of a storage may match those of the images.
     names = [last] if address.startswith("/data/upload/") else [path, last]
     return [name for name in dict.fromkeys((*names, _UPLOADED.sub("", last))) if name]
+
+
+def _image_keys(data: Mapping[str, Any]) -> list[str]:
+    """Return the keys of a task's different images, first that of the one to read."""
+    named = [key for key in _IMAGE_KEYS if _is_text(data.get(key))]
+    shown = [key for key, value in data.items() if _is_text(value) and _is_image(value)]
+    keys = dict.fromkeys((*named[:1], *shown))
+    # The name of an image may also be given on its own.
+    by_name = {_UPLOADED.sub("", PurePosixPath(_path(data[k])).name): k for k in reversed(keys)}
+    return [key for key in keys if key in by_name.values()]
 
 
 def _path(address: str) -> str:

@@ -183,6 +183,51 @@ def test_what_is_wrong_is_left_out_and_listed(tmp_path: Path) -> None:
         read_dataset(path)
 
 
+@pytest.mark.parametrize(
+    "second",
+    [{"id": "r2", "to_name": "image2"}, {"id": "r2", "item_index": 1}, {"item_index": [1]}],
+    ids=["two image tags", "pages", "an odd page"],
+)
+def test_boxes_on_several_images_of_a_task_are_refused(
+    second: dict[str, Any], tmp_path: Path
+) -> None:
+    """The labelling config, which the export lacks, says which image is meant."""
+    data = {"image": "a.jpg", "other": "b.jpg"}
+    both = task(1, "a.jpg", {**region(), "item_index": 0}, {**region(), **second}, data=data)
+    # Here, the only box may be on the second image, too.
+    path = export(tmp_path, both, task(2, "a.jpg", region(), data=data), images=("a.jpg", "b.jpg"))
+    faults = Faults(path)
+    with pytest.raises(AnnotationError, match=r"task 1: has boxes on several images .*pull"):
+        read_dataset(path)
+    assert not read_dataset(path, faults=faults).dataset.images
+    with pytest.raises(AnnotationError, match="several images"):
+        faults.check()
+
+
+def test_further_images_in_the_data_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    same = {"image": "/data/upload/1/0a1b2c3d-a.jpg", "name": "a.jpg"}
+    pair = {"left": "s3://bucket/a.jpg", "right": "s3://bucket/b.jpg"}
+    for number, data in enumerate((same, pair)):
+        folder = tmp_path / str(number)
+        path = export(folder, task(1, "", region(), data=data), images=("a.jpg", "b.jpg"))
+        with caplog.at_level(logging.WARNING):
+            read = read_dataset(path).dataset
+        assert [image.file_name for image in read.images] == ["a.jpg"]
+    assert str(tmp_path / "0") not in caplog.text
+    assert "1 task has several images in the data (left, right): used left" in caplog.text
+
+
+def test_boxes_with_several_labels_are_left_out(tmp_path: Path) -> None:
+    both = {**region(), "value": {**VALUE, "rectanglelabels": ["dog", "wet"]}}
+    path = export(tmp_path, task(1, "a.jpg", region(), region(), both), images=("a.jpg",))
+    faults = Faults(path)
+    assert len(read_dataset(path, faults=faults).dataset.boxes) == 2
+    (fault,) = faults.found
+    assert "has several labels (dog, wet)" in fault.detail
+
+
 def test_predictions_with_scores_make_a_round_trip(tmp_path: Path) -> None:
     images = (Image(1, "a b.jpg", 120, 80), Image(2, "sub/ü?#%.jpg", 120, 80))
     boxes = (Box(1, 1, 2, (12, 20, 36, 60), extra={"score": 0.75}), Box(2, 1, 1, (1, 2, 3, 4)))

@@ -132,6 +132,7 @@ def _files(checked: Checked, folder: RoundFolder) -> list[_File]:
         _File(meta_path(folder.mined), "mine", _object, dispensable=True),
         _File(folder.mined, "mine", partial(_mined, dataset), needed=True),
         _File(folder.lots, "push", lambda _: read_lots(folder)),
+        _File(folder.plan, "push", _object, dispensable=True),
         _File(folder.sheets, "push", lambda _: stored_sheets(folder)),
         _File(folder.estimate, "push", _estimate, dispensable=True),
         _File(folder.push, "push", _push, needed=True),

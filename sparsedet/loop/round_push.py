@@ -7,6 +7,7 @@ from sparsedet.annotations import Dataset, read_coco
 from sparsedet.completeness.budget import Budget
 from sparsedet.ledger import Ledger, QueueEntry
 from sparsedet.loop.lot_file import write_lots
+from sparsedet.loop.plan_file import KnownReviews, known_reviews, read_plan, write_plan
 from sparsedet.loop.pushing import Pusher, UpForReview, up_for_review
 from sparsedet.loop.reviews import Connections, Say
 from sparsedet.loop.round_queue import RoundPlan, plan_round, queue_record
@@ -46,7 +47,7 @@ def push_round(
         progress: called while pushing.
     """
     dataset = read_coco(folder.annotations)
-    plan = plan_round(workspace, folder, dataset, settings, ledger, budget)
+    plan, known = _planned(workspace, folder, dataset, settings, ledger, budget, say)
     if plan.sure_only:
         say(
             f"sure boxes first: {counted(len(plan.shown), 'box', 'boxes')} up for review and "
@@ -94,16 +95,33 @@ def push_round(
         }
     return record | {
         "mined": len(read_list(folder.mined)),
-        "judged": sorted(ledger.reviewed_ids()),
-        "skipped_images": sorted(ledger.skipped_images()),
-        "reviews": sorted(work.review_id for work in ledger.review_work()),
+        **asdict(known),
     }
+
+
+def _planned(
+    workspace: Workspace,
+    folder: RoundFolder,
+    dataset: Dataset,
+    settings: Settings,
+    ledger: Ledger,
+    budget: Budget | None,
+    say: Say,
+) -> tuple[RoundPlan, KnownReviews]:
+    """Return a round's plan, and what was reviewed before; stored before anything is shown."""
+    if kept := read_plan(folder, dataset, settings, ledger):
+        say(f"the push of round {folder.number} was interrupted; it continues as planned")
+        return kept
+    plan = plan_round(workspace, folder, dataset, settings, ledger, budget)
+    known = known_reviews(ledger)
+    if plan.lots:
+        write_lots(plan.lots, folder)
+    write_plan(plan, known, folder, settings)
+    return plan, known
 
 
 def _hold(pusher: Pusher, plan: RoundPlan, folder: RoundFolder, dataset: Dataset, say: Say) -> None:
     """Record the lots of a round before any of their boxes is shown."""
-    if plan.lots:
-        write_lots(plan.lots, folder)
     version = folder.run.info().run_id
     for lot in plan.lots:
         held = [box for box in plan.held if box.region_id in lot.rest]

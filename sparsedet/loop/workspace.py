@@ -116,6 +116,11 @@ class RoundFolder:
         return self.root / "estimate.json"
 
     @property
+    def plan(self) -> Path:
+        """What its push shows to people, from before anything is shown."""
+        return self.root / "plan.json"
+
+    @property
     def sheets(self) -> Path:
         """The layouts of its contact sheets; a folder next to it holds their pictures."""
         return self.root / "sheets.json"

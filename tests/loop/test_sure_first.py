@@ -10,11 +10,16 @@ from pydantic import ValidationError
 from sparsedet.annotations import read_coco
 from sparsedet.annotations.mined_boxes import read_mined, write_mined
 from sparsedet.atomic_io import read_json
+from sparsedet.loop.pushing import Pusher
 from sparsedet.loop.round_report import report_of
 from sparsedet.loop.settings import AcceptSettings, ReviewSettings
 from tests.loop.lot_project import IMAGES, MISSING, LotProject
 
 NO_LOTS = AcceptSettings()
+
+
+class Killed(BaseException):
+    """As if the process ended."""
 
 
 def with_doubt(project: LotProject, doubtful: int) -> Callable[[], None]:
@@ -58,6 +63,70 @@ def test_doubtful_boxes_wait_for_the_next_round(tmp_path: Path) -> None:
     project.round(2)
     (reviews,) = project.open_reviews().values()
     assert sum(len(review.scores) for review in reviews) >= 3 * len(shown)
+
+
+@pytest.mark.parametrize("is_pushed", [False, True])
+def test_an_interrupted_push_keeps_its_plan(
+    is_pushed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = LotProject(tmp_path, NO_LOTS, sure_first=True)
+    real = Pusher.push
+
+    def killed(*args: object, **options: object) -> None:
+        if is_pushed:
+            real(*args, **options)  # type: ignore[arg-type]
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Pusher, "push", killed)
+        with pytest.raises(Killed):
+            project.round(1, before_push=with_doubt(project, 3))
+    # What people do meanwhile, and settings changed since, are for the next round.
+    if is_pushed:
+        project.review(draw_share=0.0, leave=IMAGES // 2)
+    else:
+        project.sure_first = False
+        project.use_mode("review-project")
+    report = project.rounds.advance(force=True, push_anyway=True)
+    folder = project.workspace.round(1)
+    assert report.sure_only
+    assert len(read_json(folder.push)["left_out"]) == 3 * IMAGES
+    shown = [review.scores for review in project.open_reviews()["review-project"]]
+    assert {len(scores) for scores in shown if scores} == {MISSING - 3}
+    assert len(read_json(folder.push)["queue"]) == IMAGES
+    assert "ledger.sqlite" not in project.command("check", "work").out
+    # Reviews made meanwhile are reviews of this round.
+    project.review(draw_share=0.0)
+    assert project.rounds.collect(folder).reviewed == IMAGES
+
+
+@pytest.mark.parametrize("again", ["mined", "mode"])
+def test_a_plan_for_other_boxes_or_another_mode_is_made_again(
+    again: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = LotProject(tmp_path, NO_LOTS, sure_first=True)
+
+    def killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Pusher, "push", killed)
+        with pytest.raises(Killed):
+            project.round(1, before_push=with_doubt(project, 3))
+    if again == "mined":
+        with_doubt(project, 2)()
+        folder = project.workspace.round(1)
+        boxes = read_mined(folder.mined, read_coco(folder.annotations))
+        write_mined(boxes[1:], {"run_id": "run-1"}, folder.mined)
+    else:
+        project.sure_first = False
+        project.use_mode("auto")
+    report = project.rounds.advance(force=True, push_anyway=True)
+    assert report.sure_only == (again == "mined")
+    shown = sum(
+        len(review.scores) for reviews in project.open_reviews().values() for review in reviews
+    )
+    assert shown == report.up_for_review
 
 
 def test_where_sure_boxes_bring_too_little_all_are_shown(tmp_path: Path) -> None:

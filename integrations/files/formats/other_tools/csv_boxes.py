@@ -24,7 +24,8 @@ from .shapes import number
 
 _IMAGE = ("filename", "imagefilename", "imagename", "imagepath", "filepath", "image", "file")
 _IMAGE_TOO = ("path", "imageid", "img", "imgname", "imgpath", "imgid")
-_CLASS = ("class", "classname", "label", "labelname", "category", "categoryname", "name")
+# Next to a name, `label` is its number.
+_CLASS = ("classname", "labelname", "categoryname", "class", "label", "category", "name")
 _CLASS_TOO = ("classid", "labelid", "categoryid")
 """Plain names of columns, the likeliest first."""
 _CORNERS = (

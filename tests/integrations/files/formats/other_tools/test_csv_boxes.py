@@ -20,6 +20,7 @@ COCO += '"annotations": [], "categories": [{"id": 1, "name": "cat"}]}'
     [
         TENSORFLOW + "a.jpg,120,80,cat,10,20,40,60\n",
         "image_id,class_name,class_id,x_min,y_min,x_max,y_max\na,cat,0,1e1,20.0,40,60\n",
+        "image,label,xmin,ymin,xmax,ymax,label_name\na.jpg,3,10,20,40,60,cat\n",
         "image;label;x;y;w;h\r\nold/folder/a.jpg;cat;10;20;30;40\r\n",
         'image_id,width,height,bbox,label\na,120,80,"[10.0, 20.0, 30.0, 40.0]",cat\n',
         "a.jpg,10,20,40,60,cat\n",

@@ -229,6 +229,7 @@ def _undo(
         report = undo_push(
             record,
             connections,
+            settings=settings if own else None,
             round=int(round) if round else None,
             dry_run=dry_run,
             say=say,

@@ -212,6 +212,19 @@ class PushMode(Protocol):
         """
         ...
 
+    def find_place(self, project: str) -> str | None:
+        """Return where pushes of this workspace go, as in `PushReport.review_project`.
+
+        A push that was killed may have put boxes up there without a record of it.
+
+        Args:
+            project: the annotated project.
+
+        Returns:
+            None if nothing was pushed yet, or another workspace has claimed the place.
+        """
+        ...
+
     def reviews(
         self, review_project: str, pushed: Sequence[PushedImage], progress: Progress = no_progress
     ) -> PlaceReviews:

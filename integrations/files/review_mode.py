@@ -79,6 +79,12 @@ class FileReviewMode:
             self._claim(opened.review)
         return report
 
+    def find_place(self, project: str) -> str | None:
+        """Return the review folder that this workspace has claimed."""
+        review = self._folder(self._open(project))
+        is_ours = review.is_dir() and self._owner(review) == self.options.owner
+        return name_below(self.root, review) if is_ours else None
+
     def reviews(
         self, review_project: str, pushed: Sequence[PushedImage], progress: Progress = no_progress
     ) -> PlaceReviews:

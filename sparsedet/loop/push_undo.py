@@ -1,11 +1,12 @@
 """Undo pushes: withdraw what nobody has reviewed."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from sparsedet.errors import PlaceAwayError, PlaceGoneError
 from sparsedet.ledger import Ledger, LedgerBox, Place
 from sparsedet.loop.reviews import Connections, Say
+from sparsedet.loop.settings import Settings
 from sparsedet.push_modes import Progress, UndoReport, no_progress
 
 
@@ -13,6 +14,7 @@ def undo_push(
     ledger: Ledger,
     connections: Connections,
     *,
+    settings: Settings | None = None,
     round: int | None = None,
     dry_run: bool = False,
     say: Say,
@@ -21,11 +23,23 @@ def undo_push(
     """Withdraw unreviewed boxes, all or those of one round.
 
     They become `withdrawn` in the ledger; outcomes stay. Boxes of lots follow their samples.
+
+    Args:
+        ledger: the ledger with all reviews.
+        connections: connections to the annotation tools.
+        settings: those of the workspace, to find what a killed push did not record.
+        round: only its boxes; None: all, including unrecorded ones.
+        dry_run: only compute the report.
+        say: receives messages for the user.
+        progress: called while withdrawing.
     """
     total: Counter[str] = Counter()
     taken: set[str] = set()
     kept: dict[str, str] = {}
-    for place in ledger.places():
+    places = ledger.places()
+    if settings is not None and round is None:
+        places += _unrecorded(places, connections, settings)
+    for place in places:
         known = {box.region_id: box for box in ledger.boxes()}
         ids = frozenset(
             box.region_id
@@ -66,6 +80,23 @@ def undo_push(
         region_ids=frozenset(taken),
         kept=kept,
     )
+
+
+def _unrecorded(
+    places: Collection[Place], connections: Connections, settings: Settings
+) -> list[Place]:
+    """Return places that the ledger lacks: a first push may have been killed before its record.
+
+    Before anything was recorded, it may have been in any mode.
+    """
+    source = connections.ledger_source(settings.source)
+    tool = connections.tool(source)
+    known = {place.mode for place in places if place.source == source}
+    found = []
+    for mode in settings.review.modes if places else tool.push_modes:
+        if mode not in known and (at := tool.push_modes[mode].find_place(source.project)):
+            found.append(Place(source.tool, source.url, source.project, at, mode))
+    return found
 
 
 def _left_up(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import cv2
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from sparsedet.annotations import XYXY, write_coco
 from sparsedet.errors import ToolError
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
+from sparsedet.ledger import Ledger
 from sparsedet.loop.settings import Settings
 from tests.loop.small_project import (
     FREE,
@@ -104,6 +106,21 @@ def test_an_image_of_another_size(project: SmallProject) -> None:
     project.merge()
     assert project.source_boxes()["a.png"] == expected
     assert project.collect()["v1-right-a.png"].outcome == "accepted"
+
+
+@pytest.mark.parametrize("mode", ["review-project", "sheets", "draft"])
+def test_an_undo_takes_back_a_first_push_that_was_killed(
+    mode: str, label_studio: LocalServer, tmp_path: Path
+) -> None:
+    project = SmallProject(tmp_path, label_studio)
+    mined, data = project.write_mined("v1"), ("--data", project.workspace.root)
+    with patch.object(Ledger, "record_push", side_effect=KeyboardInterrupt):
+        project.command("push", mined, *data, "--mode", mode)
+    taken = project.command("push", "--undo", *data, "--json")
+    assert taken.status == 0, taken.err
+    assert len(taken.json()["region_ids"]) == 6
+    again = project.command("push", "--undo", *data, "--json").json()
+    assert again["region_ids"] == []
 
 
 def test_a_deleted_review_project(project: SmallProject) -> None:

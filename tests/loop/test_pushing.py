@@ -138,6 +138,30 @@ def test_an_undo_takes_back_a_push_that_was_killed_before_it_was_recorded(
     assert open_boxes(project) == {}
 
 
+@pytest.mark.parametrize("mode", ["review-project", "sheets"])
+def test_an_undo_takes_back_a_first_push_that_was_killed_before_it_was_recorded(
+    mode: str, tmp_path: Path
+) -> None:
+    project = SmallProject(tmp_path)
+    work, mined = project.workspace.root, project.write_mined("v1")
+    with patch.object(Ledger, "record_push", side_effect=KeyboardInterrupt):
+        project.command("push", mined, "--data", work, "--mode", mode)
+    review = project.annotations.parent / ("sheets" if mode == "sheets" else "review")
+    up = list(review.glob("*/to_review.json"))
+    assert up
+    with closing(Ledger(project.workspace.ledger)) as ledger:
+        assert ledger.places() == []
+    # Another workspace's boxes would be none of ours.
+    mark = (review / MARK).read_text()
+    (review / MARK).write_text(json.dumps({"workspace": "another"}))
+    assert project.command("push", "--undo", "--data", work, "--json").json()["region_ids"] == []
+    (review / MARK).write_text(mark)
+    dry = project.command("push", "--undo", "--data", work, "--dry-run", "--json").json()
+    taken = project.command("push", "--undo", "--data", work, "--json").json()
+    assert len(taken["region_ids"]) == len(dry["region_ids"]) == 6
+    assert not any(path.exists() for path in up)
+
+
 def test_an_undo_leaves_the_boxes_of_a_workspace_that_took_over(tmp_path: Path) -> None:
     project = SmallProject(tmp_path)
     project.push("v1")

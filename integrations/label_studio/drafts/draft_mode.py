@@ -157,6 +157,10 @@ class DraftMode:
             deleted=deleted + sum(len(change.outdated) for change in predictions.values()),
         )
 
+    def find_place(self, project: str) -> str | None:
+        """Return the annotated project itself."""
+        return project
+
     def reviews(
         self, review_project: str, pushed: Sequence[PushedImage], progress: Progress = no_progress
     ) -> PlaceReviews:

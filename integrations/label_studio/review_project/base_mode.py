@@ -22,7 +22,13 @@ from .claims import take_over_reviews, unclaimed_reviews
 from .review_on_offer import review_on_offer
 from .review_plan import plan_push
 from .review_push import push_report
-from .review_setup import ReviewProject, SourceProject, read_source, set_up_review
+from .review_setup import (
+    ReviewProject,
+    SourceProject,
+    find_reviews,
+    read_source,
+    set_up_review,
+)
 from .review_tasks import ReviewTask, read_review_tasks
 from .review_undo import undo_review
 
@@ -48,6 +54,14 @@ class BaseMode:
         if take_over:
             take_over_reviews(self._connection, source, self._options.owner)
         self._set_up(source, self._reviews_of(source))
+
+    def find_place(self, project: str) -> str | None:
+        """Return the number of the review project that this workspace has claimed."""
+        source, owner = self._source(project), self._options.owner
+        found = find_reviews(
+            self._connection, source.number, source.config.control, sheets=self.for_sheets
+        )
+        return next((str(one.number) for one in found if one.mark.workspace == owner), None)
 
     def review_state(self, review_project: str) -> str:
         """Return a state that changes with reviews; see `projects.review_state`."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from sparsedet.errors import SparseDetError
+from sparsedet.wording import counted
 
 from .display import progress_bar
 from .options import Json, Split, Strict, complete_recipes
@@ -160,8 +161,8 @@ def _validation(sparse: Path) -> list[str]:
 def _show(found: "Comparison") -> None:
     total = found.total
     line(
-        f"{total.removed} of {total.boxes} boxes removed ({100 * total.share:.1f} %) on "
-        f"{found.images} images: {found.untouched} lost none, {found.bare} lost all"
+        f"{total.removed} of {counted(total.boxes, 'box')} removed ({100 * total.share:.1f} %) on "
+        f"{counted(found.images, 'image')}: {found.untouched} lost none, {found.bare} lost all"
     )
     for note in found.notes:
         line(note)

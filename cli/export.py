@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sparsedet.errors import ExportError
+from sparsedet.wording import counted
 
 from .display import progress_bar
 from .options import Json, complete_exports
@@ -92,7 +93,7 @@ def export(
     echo(f"{output}: {output.stat().st_size / 2**20:.1f} MB; model card: {card}")
     if found is not None:
         say(
-            f"{found.detections} detections on {found.images} images: boxes differ by "
-            f"{found.pixels:.4f} pixels at most, scores by {found.scores:.6f}; "
+            f"{counted(found.detections, 'detection')} on {counted(found.images, 'image')}: boxes "
+            f"differ by {found.pixels:.4f} pixels at most, scores by {found.scores:.6f}; "
             f"{found.unmatched} are in only one of the two"
         )

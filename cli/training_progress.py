@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from sparsedet.training.data.pseudo_labels import PseudoLabels
 from sparsedet.training.engine.callbacks import Callbacks, EarlyStop, StageProgress
 from sparsedet.training.engine.stage import LOG_PERIOD
+from sparsedet.wording import counted
 
 from .display import Display
 from .time_left import TimeLeft, Work, roughly, shown
@@ -76,19 +77,19 @@ class TrainingProgress:
         if done == total:
             first, begun = self._first
             took = shown(time.monotonic() - begun)
-            self._display.say(f"trained {done - first + 1} iterations in {took}")
+            self._display.say(f"trained {counted(done - first + 1, 'iteration')} in {took}")
 
     def mined(self, found: PseudoLabels) -> None:
         """Print what a stage mined in the training images, and how it is used."""
         say = self._display.say
         say(
-            f"mined {len(found.labels)} boxes as labels; {len(found.ignored)} doubtful ones are "
-            "ignored"
+            f"mined {counted(len(found.labels), 'box')} as labels; "
+            f"{counted(len(found.ignored), 'doubtful one is', 'doubtful ones are')} ignored"
         )
         if found.left_out:
             say(
-                f"{found.left_out} more are not used, because too few labels seem to be missing "
-                "(SPARSEDET.STAGED.MIN_MISSING 0.0 uses them)"
+                f"{counted(found.left_out, 'more is', 'more are')} not used, because too few "
+                "labels seem to be missing (SPARSEDET.STAGED.MIN_MISSING 0.0 uses them)"
             )
         elif not found.labels:
             say("warning: without mined boxes, the next stage learns little")
@@ -115,7 +116,7 @@ class TrainingProgress:
         self._is_announced = True
         mining = "; mining in between is not counted" if progress.end < progress.iterations else ""
         self._display.say(
-            f"training takes about {roughly(left)}: {rest} more iterations of "
+            f"training takes about {roughly(left)}: {counted(rest, 'more iteration')} of "
             f"{left / rest:.2g} s, measured over the first {measured}{mining}"
         )
         if self._shorter and left > _LONG:

@@ -10,6 +10,7 @@ from sparsedet.errors import ToolError
 from sparsedet.push_modes import Progress, no_progress
 from sparsedet.reviews import Changes, ReviewedRegion, SourceState, same_shape, scaled
 from sparsedet.tool import Applied, Plan, Replaced
+from sparsedet.wording import counted
 
 from .annotation_files import AnnotationFiles, OvertakenError, source_state
 from .project import Project
@@ -204,9 +205,9 @@ def _warn_of_marks(project: Project, planned: Mapping[str, _Planned]) -> None:
     """
     if marks := sum(entry.is_unmarked for entry in planned.values()):
         logger.warning(
-            "%s: the format can't store that %d reviewed images are completely labelled; the marks "
-            "stay in %s, where rounds find them",
+            "%s: the format can't store that %s completely labelled; the marks stay in %s, where "
+            "rounds find them",
             project.annotations,
-            marks,
+            counted(marks, "reviewed image is", "reviewed images are"),
             project.review,
         )

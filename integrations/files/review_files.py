@@ -20,6 +20,7 @@ from sparsedet.annotations.faults import Faults
 from sparsedet.annotations.repair import SizeOf
 from sparsedet.errors import ToolError
 from sparsedet.reviews import ReviewedRegion
+from sparsedet.wording import counted
 
 logger = logging.getLogger(__name__)
 
@@ -197,9 +198,9 @@ class ReviewVersion:
                 strangers += 1
         if strangers:
             logger.warning(
-                "%s: %d images are not in %s next to it and were left out",
+                "%s: left out %s missing in %s next to it",
                 file.path,
-                strangers,
+                counted(strangers, "image"),
                 TO_REVIEW,
             )
         return self._of_right_size(file, matched)
@@ -224,7 +225,7 @@ class ReviewVersion:
                 f"{first}; does the tool scale or rotate images? If they were replaced, remove "
                 "them from the file"
             )
-        logger.warning("%s; reviews of %d such images are left out", first, len(wrong))
+        logger.warning("%s; left out reviews of %s", first, counted(len(wrong), "such image"))
         return {id: image for id, image in matched.items() if id not in wrong}
 
     def _offer(self, source: Dataset, image: Image) -> Offer:

@@ -14,6 +14,7 @@ from typing import Any
 from sparsedet.annotations import XYXY, Box, Image
 from sparsedet.annotations.matching import iou_matrix
 from sparsedet.reviews import Review, ReviewedRegion, review_seconds, scaled
+from sparsedet.wording import counted
 
 from .review_files import Offer, ReviewedFile, ReviewVersion
 
@@ -80,10 +81,10 @@ def read_reviews(
                 reviews.append(replace(review, saved_at=saved.isoformat(timespec="microseconds")))
             if unknown:
                 logger.warning(
-                    "%s: %d boxes with a category that was not pushed (first: %r) are ignored; add "
-                    "it to the project, or to [labels] rename",
+                    "%s: ignored %s with a category that was not pushed (first: %r); add it to the "
+                    "project, or to [labels] rename",
                     file.path,
-                    len(unknown),
+                    counted(len(unknown), "box"),
                     unknown[0],
                 )
         for images in version.reviewed_images.values():

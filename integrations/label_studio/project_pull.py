@@ -10,6 +10,7 @@ from sparsedet.annotations.entries import IMAGE_KEYS
 from sparsedet.errors import ToolError
 from sparsedet.push_modes import Progress, no_progress
 from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
+from sparsedet.wording import counted
 
 from .annotation_choice import Alternatives, read_task
 from .annotators import project_annotators
@@ -147,19 +148,17 @@ def _warn_of_refreshed(project: str, downloads: Downloads) -> None:
     """Warn about changed images, and those that could not be refreshed."""
     if downloads.changed:
         logger.warning(
-            "project %s: %d images have changed since they were pulled (%s); do their boxes still "
-            "fit?",
+            "project %s: %s changed since they were pulled (%s); do their boxes still fit?",
             project,
-            len(downloads.changed),
+            counted(len(downloads.changed), "image has", "images have"),
             listed(downloads.changed),
         )
     if kept := downloads.kept:
         first = min(kept, key=TaskImage.of_id)
         logger.warning(
-            "project %s: %d images were not refreshed, since they are currently unavailable: "
-            "%s; the first, task %d: %s",
+            "project %s: %s not refreshed, being currently unavailable: %s; the first, task %d: %s",
             project,
-            len(kept),
+            counted(len(kept), "image was", "images were"),
             by_kind({id: error.kind for id, error in kept.items()}),
             TaskImage.of_id(first).task,
             kept[first],

@@ -16,6 +16,7 @@ from sparsedet.annotations.model import Box, Image
 from sparsedet.annotations.repair import SizeOf, no_size, repaired, without_unused_root
 from sparsedet.atomic_io import read_json, without_collector, write_bytes
 from sparsedet.errors import AnnotationError, SparseDetError
+from sparsedet.wording import counted
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +71,12 @@ def from_coco(
         )
     if faults is None or faults.strict:
         dataset, reader = _read(content, source)
-        _warn(source, "clipped %d boxes that extended beyond their image", reader.clipped)
-        _warn(source, "left out %d annotations whose bbox and area are 0", reader.empty)
+        clipped, empty = (
+            counted(len(reader.clipped), "box"),
+            counted(len(reader.empty), "annotation"),
+        )
+        _warn(source, f"clipped {clipped} that extended beyond the image", reader.clipped)
+        _warn(source, f"left out {empty} whose bbox and area are 0", reader.empty)
         return dataset
     for key in ("images", "annotations", "categories"):
         if not isinstance(content[key], list):
@@ -222,4 +227,4 @@ def _background_entry(box: Box) -> dict[str, Any]:
 
 def _warn(source: str, what: str, entries: Sequence[str]) -> None:
     if entries:
-        logger.warning("%s: " + what + " (first: %s)", source, len(entries), entries[0])
+        logger.warning("%s: %s (first: %s)", source, what, entries[0])

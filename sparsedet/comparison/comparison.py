@@ -16,6 +16,7 @@ from sparsedet.comparison.replicates import candidates, make_sample, on_images
 from sparsedet.comparison.tables import Row, Table, make_row, make_tables, rows
 from sparsedet.errors import AnnotationError
 from sparsedet.sparsify.recipe import Recipe
+from sparsedet.wording import counted
 
 AbsentImages = Literal["auto", "removed", "left-out"]
 """How to interpret images that the sparse file lacks: all their boxes were removed, or the images
@@ -92,15 +93,15 @@ def compare(
         absent=absent,
     )
     notes += [note] if note else []
-    every, counted = candidates(full, seed), ~ways[0].left_out
-    boxes, removed = on_images(every, counted), ~pairing.kept[counted[full.image]]
+    every, included = candidates(full, seed), ~ways[0].left_out
+    boxes, removed = on_images(every, included), ~pairing.kept[included[full.image]]
     if not len(boxes):
         raise AnnotationError("the full file has no boxes on the images that both files contain")
     tables = make_tables(boxes, full.classes)
     if changed.any():
         notes.append(
-            f"The tables count {int(changed.sum())} images with such boxes; recipes are tested "
-            "without them."
+            f"The tables count {counted(int(changed.sum()), 'image')} with such boxes; recipes are "
+            "tested without them."
         )
     by_way: dict[str, Sequence[Explanation]] = {}
     for way in ways:
@@ -115,7 +116,7 @@ def compare(
                 ~pairing.kept[inside],
                 is_whole=way.is_whole and not changed.any(),
             ),
-            [table.select(inside[counted[full.image]]) for table in tables],
+            [table.select(inside[included[full.image]]) for table in tables],
         )
     explanations = _sorted(_merged(by_way))
     per_image = np.bincount(boxes.image, minlength=len(boxes.images))
@@ -156,13 +157,17 @@ def _explanations(
 
 
 def _notes(pairing: Pairing) -> list[str]:
+    moved, renamed = (counted(n, "box has", "boxes have") for n in (pairing.moved, pairing.renamed))
+    of_sparse = "of the sparse file is", "of the sparse file are"
+    added = counted(pairing.added, f"box {of_sparse[0]}", f"boxes {of_sparse[1]}")
+    foreign = counted(pairing.foreign_images, f"image {of_sparse[0]}", f"images {of_sparse[1]}")
     found = [
-        (pairing.moved, "boxes have another position in the sparse file; they count as kept"),
-        (pairing.renamed, "boxes have another class in the sparse file; they count as kept"),
-        (pairing.added, "boxes of the sparse file are not in the full file"),
-        (pairing.foreign_images, "images of the sparse file are not in the full file"),
+        (pairing.moved, f"{moved} another position in the sparse file; counted as kept"),
+        (pairing.renamed, f"{renamed} another class in the sparse file; counted as kept"),
+        (pairing.added, f"{added} not in the full file"),
+        (pairing.foreign_images, f"{foreign} not in the full file"),
     ]
-    return [f"{count} {what}." for count, what in found if count]
+    return [f"{what}." for count, what in found if count]
 
 
 def _marks(full: Boxes, sparse: Boxes) -> list[str]:
@@ -204,7 +209,8 @@ def _interpretations(
     none = np.zeros_like(lacking)
     if not count:
         return [_Interpretation("removed", none, is_whole=True)], None
-    lacks = f"{count} images with boxes are not in the sparse file"
+    images = counted(count, "image with boxes is", "images with boxes are")
+    lacks = f"{images} not in the sparse file"
     if absent == "removed":
         removed = _Interpretation("removed", none, is_whole=True)
         return [removed], f"{lacks}. Their boxes count as removed."

@@ -28,6 +28,7 @@ from sparsedet.comparison.significance import (
 from sparsedet.errors import RecipeError
 from sparsedet.sparsify.recipe import Recipe
 from sparsedet.sparsify.rules import DropFraction
+from sparsedet.wording import counted
 
 Judgement = Literal["fits", "ruled out", "can't tell"]
 
@@ -134,7 +135,7 @@ def explain(recipe: Recipe, seen: Observation, sample: Sample, whole: Sample) ->
             recipe.name,
             "can't tell",
             finding.p,
-            f"too little data: {removed} boxes removed, {boxes - removed} kept",
+            f"too little data: {counted(removed, 'box')} removed, {boxes - removed} kept",
             parameters,
         )
     return Explanation(recipe.name, "fits", finding.p, "", parameters)

@@ -29,7 +29,7 @@ def guessing(mined: Sequence[MinedBox], annotations: int, last: OutcomeCounts | 
     if not mined:
         return None
     threshold = median(box.threshold for box in mined)
-    found = f"it found {len(mined)} boxes for {counted(annotations, 'annotation')}"
+    found = f"it found {counted(len(mined), 'box')} for {counted(annotations, 'annotation')}"
     if len(mined) > _MANY * annotations and threshold < _SURE:
         return f"{found}, few of them with confidence (threshold {threshold:.2f})"
     if len(mined) > annotations and threshold < _UNSURE:

@@ -25,6 +25,7 @@ from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.time_budget import in_minutes, with_iterations
 from sparsedet.training.engine.train import check_same_run, choose_device, run_training, start_run
 from sparsedet.training.evaluation.average_precision import evaluate_run
+from sparsedet.wording import counted
 
 
 class RoundTraining:
@@ -188,7 +189,7 @@ class RoundTraining:
         # The figure of the file, so that `status` rounds the same number.
         ap50 = figures["AP50"]
         shown = "-" if ap50 is None else f"{ap50:.1f}"
-        self.say(f"AP50 {shown} on {on or f'{result.images} images'}")
+        self.say(f"AP50 {shown} on {on or counted(result.images, 'image')}")
 
     def is_evaluated(self, folder: RoundFolder) -> bool:
         """Return whether there is evaluation data."""

@@ -14,6 +14,7 @@ from sparsedet.errors import RecipeError
 from sparsedet.seeds import remixed
 from sparsedet.sparsify.candidates import Candidates
 from sparsedet.sparsify.orders import Order, class_in_image, numbered, removal_order
+from sparsedet.wording import counted
 
 Group = Literal["dataset", "class", "image", "class-in-image"]
 """The scope of a share or a number of boxes."""
@@ -179,8 +180,9 @@ class KeepCount(Removal):
         removed: BoolArray = numbered(group, _spare_first(order, spare)[::-1]) >= self.keep
         if (too_many := removed & ~spare).any():
             held = np.isin(group, group[too_many]) & ~spare
+            kept = counted(self.keep, "box")
             each = "in all" if self.per == "dataset" else f"of every {self.per}"
-            raise RecipeError(f"can't keep only {self.keep} boxes {each}: {_held(boxes, held)}")
+            raise RecipeError(f"can't keep only {kept} {each}: {_held(boxes, held)}")
         return removed
 
 
@@ -281,6 +283,6 @@ def _held(boxes: Candidates, held: BoolArray) -> str:
     if len(names) > _NAMED:
         names[_NAMED:] = ["..."]
     return (
-        f"keep-at-least holds {held.sum()} boxes on {len(images)} images ({', '.join(names)}); "
-        "drop fewer, or keep fewer"
+        f"keep-at-least holds {counted(int(held.sum()), 'box')} on {counted(len(images), 'image')} "
+        f"({', '.join(names)}); drop fewer, or keep fewer"
     )

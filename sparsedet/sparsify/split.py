@@ -19,6 +19,7 @@ from sparsedet.sparsify.candidates import Candidates
 from sparsedet.sparsify.near_duplicates import HASH, NearDuplicates
 from sparsedet.sparsify.recipe import Recipe
 from sparsedet.sparsify.train_val_split import Validation, split_train_val, split_units
+from sparsedet.wording import counted
 
 RECORD = "split.json"
 
@@ -211,8 +212,8 @@ def _share_warnings(
     largest = max(units, key=len)
     return [
         f"validation has {held_out} of {total} images instead of the requested share {share}: "
-        f"they form {len(units)} sets that stay together, the largest of {len(largest)} images "
-        f"(with {largest[0]})"
+        f"they form {counted(len(units), 'set that stays', 'sets that stay')} together, the "
+        f"largest of {counted(len(largest), 'image')} (with {largest[0]})"
     ]
 
 

@@ -16,6 +16,7 @@ from sparsedet.seeds import stable_rank
 from sparsedet.sparsify.grouping import GroupBy, representatives, sets_of
 from sparsedet.sparsify.near_duplicates import NearDuplicates
 from sparsedet.sparsify.stratification import Units, choose_validation
+from sparsedet.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,8 @@ def split_train_val(dataset: Dataset, validation: Validation, seed: int) -> tupl
     """
     if len(dataset.images) < 2:
         raise SparseDetError(
-            f"{len(dataset.images)} image(s) can't be divided into training and validation; at "
-            "least 2 are needed"
+            f"{counted(len(dataset.images), 'image')} can't be divided into training and "
+            "validation; at least 2 are needed"
         )
     units = split_units(dataset.images, validation)
     if len(units) < 2:
@@ -109,10 +110,11 @@ def hold_out(
         if stable_rank(seed, groups.get(image.id, image.file_name)) < share * 2**64
     }
     if not 0 < len(held_out) < len(dataset.images):
-        among = f" in {len(set(groups.values()))} groups" if groups else ""
+        images = counted(len(dataset.images), "image")
+        among = f" in {counted(len(set(groups.values())), 'group')}" if groups else ""
         raise SparseDetError(
-            f"a validation share of {share} leaves one side of {len(dataset.images)} images"
-            f"{among} empty; choose another share, or evaluate on a separate file"
+            f"a validation share of {share} leaves one side of {images}{among} empty; choose "
+            "another share, or evaluate on a separate file"
         )
     return (
         dataset.with_images(image for image in dataset.images if image.id not in held_out),

@@ -234,8 +234,12 @@ def test_clipped_boxes_are_counted_in_one_warning(caplog: pytest.LogCaptureFixtu
     assert dataset.boxes[0].xyxy == (0.0, 2.0, 8.0, 7.0)
     assert dataset.boxes[2].xyxy == (55.0, 35.0, 60.0, 40.0)
     assert [record.getMessage() for record in caplog.records] == [
-        "full.json: clipped 2 boxes that extended beyond their image (first: annotations id 90)"
+        "full.json: clipped 2 boxes that extended beyond the image (first: annotations id 90)"
     ]
+    caplog.clear()
+    content["annotations"][2]["bbox"] = [5.0, 3.0, 1.0, 1.0]
+    from_coco(content, source="full.json")
+    assert "clipped 1 box that extended" in caplog.text
 
 
 def test_rounding_at_the_edge_is_no_reason_to_warn(caplog: pytest.LogCaptureFixture) -> None:

@@ -54,13 +54,16 @@ BOX = Box(1, 1, 1, (2.0, 2.0, 8.0, 14.0))
 @pytest.mark.parametrize(
     ("found", "lines"),
     [
-        (PseudoLabels((BOX,), (BOX, BOX)), ["mined 1 boxes as labels; 2 doubtful ones"]),
+        (PseudoLabels((BOX,), (BOX, BOX)), ["mined 1 box as labels; 2 doubtful ones"]),
         (PseudoLabels((), ()), ["mined 0 boxes", "warning: without mined boxes"]),
         (
             PseudoLabels((), (), left_out=7),
             ["mined 0 boxes", "7 more are not used, because too few labels"],
         ),
-        (PseudoLabels((BOX,), (), left_out=7), ["mined 1 boxes", "7 more are not used"]),
+        (
+            PseudoLabels((BOX,), (BOX,), left_out=1),
+            ["mined 1 box as labels; 1 doubtful one is ignored", "1 more is not used"],
+        ),
     ],
 )
 def test_what_becomes_of_mined_boxes_is_told(
@@ -109,6 +112,14 @@ def test_the_first_iterations_show_how_long_a_training_takes(
         "mining in between is not counted",
         "trained 300 iterations in 0:02:30",
     ]
+
+
+def test_a_training_of_one_more_iteration(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (begun,) = said_of(capsys, monkeypatch, 1.0, range(1, 3), 3)
+    assert "1 more iteration of 1 s" in begun
+    assert said_of(capsys, monkeypatch, 1.0, range(3, 4), 3) == ["trained 1 iteration in 0:00:00"]
 
 
 def test_a_long_training_says_how_to_make_it_shorter(

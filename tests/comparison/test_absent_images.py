@@ -24,7 +24,7 @@ def _absent(keeps_empty: bool, validation: tuple[str, ...] = (), **options: str)
 def test_absent_images_count_as_removed_where_no_empty_image_is_kept() -> None:
     found = _absent(keeps_empty=False)
     assert (found.total.boxes, found.total.removed) == (6, 2)
-    assert "1 images with boxes are not in the sparse file, which holds no image" in found.notes[0]
+    assert "1 image with boxes is not in the sparse file, which holds no image" in found.notes[0]
     assert "--absent-images removed or left-out" in found.notes[0]
 
 

@@ -51,8 +51,8 @@ def test_images_that_people_changed_do_not_rule_recipes_out() -> None:
     found = compare(boxes_of(full), boxes_of(changed), [load_recipe("extreme")])
     assert found.explanations[0].judgement == "fits"
     assert found.notes == (
-        "1 boxes of the sparse file are not in the full file.",
-        "The tables count 1 images with such boxes; recipes are tested without them.",
+        "1 box of the sparse file is not in the full file.",
+        "The tables count 1 image with such boxes; recipes are tested without them.",
     )
     assert found.total.boxes == len(boxes_of(full))
 

@@ -164,7 +164,7 @@ def test_a_second_rule_has_a_random_order_of_its_own() -> None:
         ),
         (
             (KeepCount(1, "image"), KeepAtLeast(1, "class-in-image")),
-            "can't keep only 1 boxes of every image: keep-at-least holds 9 boxes on 3 images",
+            "can't keep only 1 box of every image: keep-at-least holds 9 boxes on 3 images",
         ),
         (
             (KeepCount(2, "dataset"), KeepAtLeast(1, "image")),

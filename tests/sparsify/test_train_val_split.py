@@ -157,7 +157,7 @@ def test_hold_out_keeps_groups_on_their_side_while_the_project_grows() -> None:
 
 
 def test_hold_out_refuses_an_empty_side() -> None:
-    with pytest.raises(SparseDetError, match=r"5 images in 1 groups empty"):
+    with pytest.raises(SparseDetError, match=r"5 images in 1 group empty"):
         hold_out(grid(5, 1), 0.5, 1, FOLDER)
     with pytest.raises(SparseDetError, match=r"5 images empty"):
         hold_out(grid(5, 1), 0.0001, 1)

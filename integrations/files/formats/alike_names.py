@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
+from sparsedet.wording import counted
+
 from .once import warn_once
 
 
@@ -74,6 +76,7 @@ def note_alike(folder: Path, pairs: Mapping[str, str]) -> None:
         said, found = next(iter(pairs.items()))
         said, found = (ascii(PurePosixPath(name).name) for name in (said, found))
         warn_once(
-            f"{folder}: {len(pairs)} file names differ from those of the annotations in case or "
-            f"Unicode form only (first: {said} is {found} here); used these files"
+            f"{folder}: {counted(len(pairs), 'file name differs', 'file names differ')} from the "
+            f"annotations in case or Unicode form only (first: {said} is {found} here); used these "
+            "files"
         )

@@ -18,6 +18,7 @@ from sparsedet.annotations.faults import (
     FaultyEntryError,
 )
 from sparsedet.errors import AnnotationError
+from sparsedet.wording import counted
 
 from .image_folders import is_listed
 
@@ -119,9 +120,9 @@ class Clipper:
                 self._faults.note(BOX_CLIPPED, place, f"{where}: {BOX_CLIPPED.what}")
         elif self._clipped:
             logger.warning(
-                "%s: clipped %d boxes that reached over the edge of their image (first: %s)",
+                "%s: clipped %s that reached over the edge of the image (first: %s)",
                 self._source,
-                len(self._clipped),
+                counted(len(self._clipped), "box"),
                 self._clipped[0],
             )
 
@@ -195,27 +196,25 @@ def common_losses(
     boxes = [box for box in dataset.boxes if not box.iscrowd]
     crowds = len(dataset.boxes) - len(boxes)
     lost = [
-        counted("crowd regions, left out", crowds),
-        counted("verified negatives, left out", len(dataset.verified_negatives)),
-        counted("marks of exhaustive images", sum(image.exhaustive for image in dataset.images)),
-        counted(
+        loss("crowd regions, left out", crowds),
+        loss("verified negatives, left out", len(dataset.verified_negatives)),
+        loss("marks of exhaustive images", sum(image.exhaustive for image in dataset.images)),
+        loss(
             "marks of complete classes, by image",
             sum(bool(image.complete_classes) for image in dataset.images),
         ),
-        counted("origins of boxes", sum(box.origin is not None for box in boxes)),
-        counted("tool ids of images and boxes", _tool_ids(dataset, boxes)),
+        loss("origins of boxes", sum(box.origin is not None for box in boxes)),
+        loss("tool ids of images and boxes", _tool_ids(dataset, boxes)),
         _keys("boxes", (box.extra for box in boxes), box_keys),
         _keys("images", (image.extra for image in dataset.images), image_keys),
         _keys("classes", (category.extra for category in dataset.categories), _none),
         _keys("the file", [dataset.extra], _none),
-        counted(
-            "ids of images, boxes and classes, renumbered", _new_ids(dataset, boxes, class_ids)
-        ),
+        loss("ids of images, boxes and classes, renumbered", _new_ids(dataset, boxes, class_ids)),
     ]
     return [text for text in lost if text]
 
 
-def counted(what: str, number: int) -> str:
+def loss(what: str, number: int) -> str:
     """Return a phrase like `crowd regions (3)`; empty for none."""
     return f"{what} ({number})" if number else ""
 
@@ -229,7 +228,7 @@ def with_listed_images(dataset: Dataset) -> Dataset:
 def unlisted_images(dataset: Dataset) -> str:
     """Return a phrase on the images that `with_listed_images` leaves out; empty for none."""
     left_out = sum(not is_listed(image.file_name) for image in dataset.images)
-    return counted("images that are hidden or have no suffix of images, left out", left_out)
+    return loss("images that are hidden or have no suffix of images, left out", left_out)
 
 
 def unused_classes(dataset: Dataset, used: Collection[int]) -> str:
@@ -241,7 +240,7 @@ def unused_classes(dataset: Dataset, used: Collection[int]) -> str:
     """
     names = [category.name for category in dataset.categories if category.id not in used]
     more = ", ..." if len(names) > _SHOWN else ""
-    return counted(f"classes without boxes: {', '.join(names[:_SHOWN])}{more}", len(names))
+    return loss(f"classes without boxes: {', '.join(names[:_SHOWN])}{more}", len(names))
 
 
 def has_own_area(box: Box) -> bool:

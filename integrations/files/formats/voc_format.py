@@ -24,6 +24,7 @@ from sparsedet.errors import AnnotationError
 from sparsedet.formats import Loaded
 from sparsedet.push_modes import Progress, no_progress
 from sparsedet.reading import read_bytes
+from sparsedet.wording import counted
 
 from .alike_names import alike, note_alike
 from .conversion import (
@@ -31,8 +32,8 @@ from .conversion import (
     LabelledBox,
     LabelledImage,
     common_losses,
-    counted,
     has_own_area,
+    loss,
     real_splits,
     to_dataset,
     unlisted_images,
@@ -134,11 +135,11 @@ class PascalVocFormat:
         crowds = sum(box.iscrowd for box in dataset.boxes)
         lost += [
             unlisted,
-            counted(
+            loss(
                 "boxes thinner than a pixel, left out",
                 len(dataset.boxes) - crowds - len(kept.boxes),
             ),
-            counted("areas of masks", sum(has_own_area(box) for box in kept.boxes)),
+            loss("areas of masks", sum(has_own_area(box) for box in kept.boxes)),
             unused_classes(dataset, used),
         ]
         return [text for text in lost if text]
@@ -330,10 +331,11 @@ class _Reader:
         self._clipper.warn()
         note_alike(self._voc.images or self._voc.root, self._alike)
         if self._from_zero:
+            boxes = counted(len(self._from_zero), "box starts", "boxes start")
             warn_once(
-                f"{self._voc.root}: {len(self._from_zero)} boxes start at 0 (first: "
-                f"{self._from_zero[0]}); Pascal VOC counts pixels from 1, so files that count from "
-                "0 are read one pixel too far to the left and top"
+                f"{self._voc.root}: {boxes} at 0 (first: {self._from_zero[0]}); Pascal VOC "
+                "counts pixels from 1, so files that count from 0 are read one pixel too far to "
+                "the left and top"
             )
 
 

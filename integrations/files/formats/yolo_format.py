@@ -24,8 +24,8 @@ from .conversion import (
     LabelledBox,
     LabelledImage,
     common_losses,
-    counted,
     has_own_area,
+    loss,
     real_splits,
     to_dataset,
     unlisted_images,
@@ -125,8 +125,8 @@ class YoloFormat:
         areas = sum(has_own_area(box) and outline(box) is None for box in boxes)
         lost += [
             unlisted,
-            counted("masks that are not a single outline, their boxes stay", masks),
-            counted("areas of masks", areas),
+            loss("masks that are not a single outline, their boxes stay", masks),
+            loss("areas of masks", areas),
         ]
         return [text for text in lost if text]
 

@@ -15,6 +15,7 @@ from sparsedet.annotations.faults import BOX_BROKEN, UNKNOWN_CLASS, Faults, Faul
 from sparsedet.errors import AnnotationError, ToolError
 from sparsedet.reading import read_text
 from sparsedet.reviews import moved
+from sparsedet.wording import counted
 
 Polygon = Sequence[float]
 """x1, y1, x2, y2, ... in absolute pixels, as in COCO's `segmentation`."""
@@ -78,8 +79,8 @@ def parse_label(
     count = len(columns)
     if count != _BOX_COLUMNS and (count < _POLYGON_COLUMNS or count % 2 == 0):
         raise AnnotationError(
-            f"{where}: {count} columns; a box has 5 (class cx cy width height), an outline 7, 9, "
-            "11, ... (class x y x y x y ...)"
+            f"{where}: {counted(count, 'column')}; a box has 5 (class cx cy width height), an "
+            "outline 7, 9, 11, ... (class x y x y x y ...)"
         )
     values = [_number(text, where) for text in columns]
     index = int(values[0])

@@ -17,6 +17,7 @@ from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.formats import SPLIT_NAMES, canonical_split
 from sparsedet.reading import MOST_SETTINGS, quoted, read_text
+from sparsedet.wording import counted
 
 from .darknet_layout import find_darknet, is_darknet
 from .image_folders import list_files, stem
@@ -225,7 +226,8 @@ def _read_names(path: Path) -> tuple[Mapping[str, Any], dict[int, str]]:
     names = {_index(path, key): _name(path, value) for key, value in raw.items()}
     count = content.get("nc")
     if isinstance(count, int) and count != len(names):
-        raise AnnotationError(f"{path}: nc is {count}, but names has {len(names)} classes")
+        classes = counted(len(names), "class")
+        raise AnnotationError(f"{path}: nc is {count}, but names has {classes}")
     _check_unique(path, names)
     return content, dict(sorted(names.items()))
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
+from sparsedet.wording import counted
+
 from .request_errors import RequestFailedError
 
 T = TypeVar("T")
@@ -210,7 +212,8 @@ def check_page(entries: Sequence[object], total: int, before: int, what: str) ->
         OddAnswerError: if entries are missing: they would seem to be deleted.
     """
     if not entries and total > before:
-        _refuse(what, f"an empty page, though {total} entries should be there")
+        missing = counted(total, "entry", "entries")
+        _refuse(what, f"an empty page, though {missing} should be there")
 
 
 def check_annotations(value: object, what: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 from sparsedet.push_modes import PlaceReviews, Progress, PushedImage
 from sparsedet.reviews import Review, ReviewedRegion, review_seconds
 from sparsedet.tool import ToolOptions
+from sparsedet.wording import counted
 
 from ..annotation_choice import saved_at
 from ..class_marks import complete_classes
@@ -97,11 +98,11 @@ def read_draft_reviews(
             undecided += 1
     if undecided:
         logger.warning(
-            "project %s: %d images were saved, but not from their drafts, which were withdrawn, "
+            "project %s: %s saved, but not from their drafts, which were withdrawn, "
             "discarded or not shown: missing boxes stay pending and are shown again after the next "
             "pull and push; to reject boxes, delete them in the draft and press Update",
             project,
-            undecided,
+            counted(undecided, "image was", "images were"),
         )
     oddities.warn(f"project {project}")
     return PlaceReviews(reviews, frozenset(waiting))

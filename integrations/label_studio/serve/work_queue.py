@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from sparsedet.errors import SparseDetError
+from sparsedet.wording import counted
 
 THREADS = 3
 """While the model processes one image, others are downloaded. With more threads, work without the
@@ -51,9 +52,7 @@ class WorkQueue:
         ahead = self._waiting
         expected = (ahead + 1) * self._seconds / THREADS
         if ahead >= self._most_waiting or time.monotonic() + expected > deadline:
-            raise BusyError(
-                f"busy: {ahead} images are waiting, about {expected:.0f} s of work; retry later"
-            )
+            raise BusyError(f"busy: {_waiting(ahead)}, about {expected:.0f} s of work; retry later")
         self._waiting += 1
         turn = asyncio.get_running_loop().run_in_executor(self._pool, self._timed, work, deadline)
         turn.add_done_callback(self._leave)
@@ -61,9 +60,7 @@ class WorkQueue:
             # Shielded: a thread can't be stopped, and counts as busy until it ends.
             return await asyncio.wait_for(asyncio.shield(turn), deadline - time.monotonic())
         except TimeoutError:
-            raise BusyError(
-                f"busy: no answer in time, {self._waiting} images are waiting"
-            ) from None
+            raise BusyError(f"busy: no answer in time, {_waiting(self._waiting)}") from None
 
     def close(self) -> None:
         """Stop starting work."""
@@ -84,3 +81,7 @@ class WorkQueue:
         self._waiting -= 1
         if not turn.cancelled():
             turn.exception()  # marks it as retrieved: after a timeout, nobody waits for it
+
+
+def _waiting(images: int) -> str:
+    return counted(images, "image is waiting", "images are waiting")

@@ -28,6 +28,7 @@ from sparsedet.training.augmentation.copy_paste import ObjectBank
 from sparsedet.training.augmentation.transforms import Augmentation, ImageTransform
 from sparsedet.training.data.batch_order import BatchOrder
 from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
+from sparsedet.wording import counted
 
 logger = logging.getLogger(__name__)
 
@@ -133,10 +134,9 @@ def _check_count(images: int, batch_size: int, rank: int) -> None:
         raise TrainingError("nothing to train on: no images")
     if images < batch_size and rank == 0:
         logger.warning(
-            "batches repeat images: SOLVER.IMS_PER_BATCH is %d, but there are only %d images to "
-            "learn from",
+            "batches repeat images: SOLVER.IMS_PER_BATCH is %d, with only %s to learn from",
             batch_size,
-            images,
+            counted(images, "image"),
         )
 
 

@@ -27,6 +27,7 @@ from sparsedet.training.data.samples import training_images, usable_feedback, wi
 from sparsedet.training.engine.steps import stages
 from sparsedet.training.engine.train import with_bounded_batch
 from sparsedet.training.engine.trainer import Trainer, check_model
+from sparsedet.wording import counted
 
 _UNTIMED = 2
 """First steps, in which memory is allocated and algorithms are chosen."""
@@ -108,7 +109,9 @@ def in_minutes(
         config, dataset, images, method=method, seed=seed, device=device, minutes=minutes
     )
     iterations = times.iterations_in(minutes)
-    say(f"a step takes {times.step:.2f} s here: {iterations} iterations in {minutes:g} minutes")
+    steps = counted(iterations, "iteration")
+    span = "1 minute" if minutes == 1 else f"{minutes:g} minutes"
+    say(f"a step takes {times.step:.2f} s here: {steps} in {span}")
     if times.seconds(iterations) < (1 - _MOST_UNUSED) * 60 * minutes:
         say(
             f"a mining of all images takes {times.mining / 60:.2g} minutes, too long for more "

@@ -14,6 +14,7 @@ from sparsedet.modeling.inputs import PixelCache
 from sparsedet.run_folder import RunInfo, class_ids
 from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import warn_unreadable
+from sparsedet.wording import counted
 
 logger = logging.getLogger(__name__)
 
@@ -67,10 +68,10 @@ def detect_readable(
     )
     if processes.is_first():
         logger.warning(
-            "measured without %d images that can't be read (%s), and their %d annotations",
-            len(broken),
+            "measured without %s that can't be read (%s), with %s",
+            counted(len(broken), "image"),
             ", ".join(sorted(path.name for path in broken)[:_SHOWN]),
-            len(dataset.boxes) - len(readable.boxes),
+            counted(len(dataset.boxes) - len(readable.boxes), "annotation"),
         )
     kept = [one for one in found if one.image_id in readable.image_by_id]
     return Measurable(kept, readable)

@@ -89,7 +89,7 @@ def test_a_dry_merge_writes_nothing_and_agrees_with_the_real_one(
         EMPTY: (1, 0, 0),
     }
     assert not any(one.changes.marks_complete for one in planned.values())
-    assert "can't store that 1 reviewed images are completely labelled" in caplog.text
+    assert "can't store that 1 reviewed image is completely labelled" in caplog.text
 
     written = judged.memory.merge()
     assert {id: replace(one, version=None) for id, one in written.items()} == planned

@@ -83,7 +83,7 @@ def test_only_listed_images_are_reviewed_and_folders_may_change(
     for number, name in enumerate(["other.png", "task_7/b.png", "task_8/b.png"], start=70):
         content["images"].append({"id": number, "file_name": name, **size})
     assert set(reviewed(put_up, content)) == {"day/a.png"}
-    assert "3 images are not in to_review.json" in caplog.text
+    assert "left out 3 images missing in to_review.json" in caplog.text
 
 
 def test_images_without_a_size_have_the_one_that_was_pushed(put_up: Pulled) -> None:
@@ -150,7 +150,7 @@ def test_a_replaced_image_does_not_hold_up_the_other_reviews(
     images = reviewed(pulled, content)
     assert set(images) == {image["file_name"] for image in content["images"][1:]}
     assert "has 240 x 160 pixels, but 120 x 80 in to_review.json" in caplog.text
-    assert "reviews of 1 such images are left out" in caplog.text
+    assert "left out reviews of 1 such image" in caplog.text
 
 
 def test_a_review_without_what_was_shown(put_up: Pulled) -> None:

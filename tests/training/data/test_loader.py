@@ -230,7 +230,7 @@ def test_fewer_images_than_a_batch_are_repeated(
     config = short_config(8, "SOLVER.IMS_PER_BATCH", "4")
     (batch,) = batches(images, config, seed=3, start=0, end=1)
     assert {item["image_id"] for item in batch} == {1, 2, 3}
-    assert "IMS_PER_BATCH is 4, but there are only 3 images" in caplog.text
+    assert "IMS_PER_BATCH is 4, with only 3 images" in caplog.text
     with pytest.raises(TrainingError, match="no images"):
         batches([], config, seed=3, start=0, end=1)
 

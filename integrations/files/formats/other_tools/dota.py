@@ -8,6 +8,7 @@ from sparsedet.annotations.faults import LABELS_BROKEN, Faults
 from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.formats import SPLIT_NAMES
 from sparsedet.reading import read_text
+from sparsedet.wording import counted
 
 from ..conversion import LabelledBox
 from ..image_folders import is_dangling, list_files
@@ -148,7 +149,8 @@ def _box(words: Sequence[str], where: str, size: Size) -> LabelledBox:
     """Return the bounding box of a line's corners; the size is unused."""
     if len(words) <= _CORNERS:
         raise AnnotationError(
-            f"{where}: {len(words)} columns, expected x1 y1 x2 y2 x3 y3 x4 y4 class difficult"
+            f"{where}: {counted(len(words), 'column')}, expected x1 y1 x2 y2 x3 y3 x4 y4 class "
+            "difficult"
         )
     values = [number(word, f"column {place}", where) for place, word in enumerate(words[:8], 1)]
     names = list(words[_CORNERS:])

@@ -9,7 +9,7 @@ from sparsedet.annotations.faults import Faults
 from sparsedet.atomic_io import write_json, write_text
 from sparsedet.push_modes import Progress, no_progress
 
-from ..conversion import common_losses, counted, has_own_area, unused_classes
+from ..conversion import common_losses, has_own_area, loss, unused_classes
 from ..image_folders import link_images
 from .file_kinds import has_json
 from .json_records import json_records
@@ -64,7 +64,7 @@ class LabelStudioFormat(ReadFormat):
             class_ids={id: number for number, id in enumerate(order, start=1)},
         )
         lost += [
-            counted("areas of masks", sum(map(has_own_area, dataset.boxes))),
+            loss("areas of masks", sum(map(has_own_area, dataset.boxes))),
             unused_classes(dataset, used),
         ]
         return [text for text in lost if text]

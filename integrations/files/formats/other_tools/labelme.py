@@ -12,6 +12,7 @@ from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.formats import SPLIT_NAMES
 from sparsedet.reading import quoted, read_json
+from sparsedet.wording import counted
 
 from ..conversion import LabelledBox
 from ..image_folders import is_dangling, list_files, stem
@@ -126,11 +127,15 @@ def _shape(shape: object, where: str, size: Size) -> LabelledBox:
     corners = points(shape.get("points"), where)
     if kind in ("rectangle", "mask"):
         if len(corners) < 2:
-            raise AnnotationError(f"{where}: a {kind} of {len(corners)} points, expected 2")
+            raise AnnotationError(
+                f"{where}: a {kind} of {counted(len(corners), 'point')}, expected 2"
+            )
         return LabelledBox(category, hull(corners), extra=keys)
     if kind == "circle":
         if len(corners) != 2:
-            raise AnnotationError(f"{where}: a circle of {len(corners)} points, expected 2")
+            raise AnnotationError(
+                f"{where}: a circle of {counted(len(corners), 'point')}, expected 2"
+            )
         (x, y), edge = corners
         radius = math.dist((x, y), edge)
         return LabelledBox(category, (x - radius, y - radius, x + radius, y + radius), extra=keys)

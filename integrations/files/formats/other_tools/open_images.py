@@ -8,6 +8,7 @@ from sparsedet.annotations.faults import Faults
 from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError
 from sparsedet.formats import SPLIT_NAMES, canonical_split
+from sparsedet.wording import counted
 
 from ..conversion import LabelledBox
 from ..image_folders import list_files
@@ -75,7 +76,8 @@ class OpenImagesFormat(ReadFormat):
                 "of the images (--images)?"
             )
         if passed:
-            warn_once(f"{path}: {len(passed)} of its images are not in {folder}")
+            not_there = counted(len(passed), "image is", "images are")
+            warn_once(f"{path}: {not_there} not in {folder}")
         # Image-level labels find their class by it.
         keys = {name: {"label": label} for label, name in names.items()}
         return Records(root / "boxes.csv", records, class_keys=keys, images=folder)

@@ -8,6 +8,7 @@ from sparsedet.annotations import XYXY
 from sparsedet.annotations.faults import NO_BOX, FaultyEntryError
 from sparsedet.errors import AnnotationError
 from sparsedet.reading import quoted
+from sparsedet.wording import counted
 
 from ..conversion import LabelledBox
 from ..yolo_labels import polygon_area
@@ -63,7 +64,8 @@ def outlined(
         AnnotationError: if there are too few points.
     """
     if len(outline) < _FEWEST:
-        raise AnnotationError(f"{where}: an outline of {len(outline)} points, expected 3 or more")
+        points = counted(len(outline), "point")
+        raise AnnotationError(f"{where}: an outline of {points}, expected 3 or more")
     flat = [value for point in outline for value in point]
     area = polygon_area(flat)
     keys = {**extra, "segmentation": [flat]} if area > 0 else extra

@@ -164,6 +164,6 @@ def test_a_note_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
         write_image(folder / inner / "img_1.jpg")
         with caplog.at_level(logging.WARNING):
             read_dataset(folder)
-        said = "1 file names differ from those of the annotations in case or Unicode form only"
+        said = "1 file name differs from the annotations in case or Unicode form only"
         assert f"{folder / inner}: {said} (first: 'IMG_1." in caplog.text
         assert "is 'img_1.jpg' here); used these files" in caplog.text

@@ -251,14 +251,14 @@ def test_files_that_count_from_zero_give_a_warning(
     found = objects(read_dataset(tmp_path).dataset)
     assert found == {"a.jpg": [("dog", (0, 4, 9, 9)), ("dog", (4, 4, 9, 9))]}
     (record,) = caplog.records
-    assert "1 boxes start at 0 (first: " in record.getMessage()
+    assert "1 box starts at 0 (first: " in record.getMessage()
 
 
 def test_boxes_over_the_edge_are_clipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(tmp_path, "Annotations/a.xml", annotation(box("100", "50", "130", "80")))
     write_image(tmp_path / "JPEGImages/a.jpg")
     assert objects(read_dataset(tmp_path).dataset) == {"a.jpg": [("dog", (99, 49, 120, 80))]}
-    assert "clipped 1 boxes" in caplog.text
+    assert "clipped 1 box that" in caplog.text
 
 
 def test_splits_keep_the_ids_of_the_whole(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_rounding_errors_are_accepted(tmp_path: Path, caplog: pytest.LogCaptureF
     assert not caplog.records
     write(tmp_path, "labels/a.txt", "0 0.95 0.5 0.2 0.2\n")
     assert read_dataset(tmp_path).dataset.boxes[0].xyxy == pytest.approx((102, 32, 120, 48))
-    assert "clipped 1 boxes" in caplog.text
+    assert "clipped 1 box that" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -191,6 +191,7 @@ def test_what_reaches_over_the_edge_is_clipped(
         ("dog 0.5 0.5 0.1 0.1", r"a\.txt:1: 'dog' is not a number"),
         ("0 0.5 nan 0.1 0.1", r"a\.txt:1: 'nan' is not a number"),
         ("0 0.5 0.5 0.1", r"a\.txt:1: 4 columns; a box has 5"),
+        ("0", r"a\.txt:1: 1 column; a box has 5"),
         ("0 0.5 0.5 0.1 0.1 0.9", r"a\.txt:1: 6 columns"),
         ("0 0.5 0.5 0.1 0.1 0.9 0.9 1", r"a\.txt:1: 8 columns"),
         ("0 54 32 12 16", r"a\.txt:1: coordinate 54 is not between 0 and 1; are these pixels"),

@@ -165,7 +165,7 @@ def test_a_refresh_that_fails_keeps_what_is_there(
     first = pull()
     server.answers["/images/1.png"] = Answer(b"", 404)
     assert pull(refresh=True) == first
-    assert "1 images were not refreshed" in caplog.text
+    assert "1 image was not refreshed" in caplog.text
     assert "(task 1)" in caplog.text
     assert (images / NAME).read_bytes() == OLD
 

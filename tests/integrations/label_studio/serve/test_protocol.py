@@ -222,16 +222,17 @@ def test_an_answer_that_would_come_too_late_is_none(tool: LabelStudioTool, run: 
             _Images.answers.set()
 
 
-def test_no_more_waits_than_may() -> None:
+@pytest.mark.parametrize(("most", "said"), [(5, "5 images are waiting"), (1, "1 image is waiting")])
+def test_no_more_waits_than_may(most: int, said: str) -> None:
     async def crowd() -> list[Any]:
-        queue = WorkQueue(most_waiting=5)
+        queue = WorkQueue(most_waiting=most)
         deadline = time.monotonic() + 20
-        work = (queue.run(lambda: time.sleep(0.2), deadline) for _ in range(9))
+        work = (queue.run(lambda: time.sleep(0.2), deadline) for _ in range(most + 4))
         return await asyncio.gather(*work, return_exceptions=True)
 
     results = asyncio.run(crowd())
-    assert [type(result) for result in results] == [type(None)] * 5 + [BusyError] * 4
-    assert "5 images are waiting" in str(results[-1])
+    assert [type(result) for result in results] == [type(None)] * most + [BusyError] * 4
+    assert said in str(results[-1])
 
 
 def test_what_can_t_be_in_time_is_refused_at_once() -> None:

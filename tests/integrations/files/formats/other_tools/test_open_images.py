@@ -42,7 +42,7 @@ def test_boxes_groups_and_images_that_are_not_there(
     }
     assert [box.iscrowd for box in dataset.boxes] == [False, True, False]
     assert dataset.boxes[0].extra == {"IsOccluded": 1}
-    assert "1 of its images are not in" in caplog.text
+    assert "1 image is not in" in caplog.text
     with (tmp_path / "validation-annotations-bbox.csv").open() as file:
         rows = [r for r in csv.DictReader(file) if (images / f"{r['ImageID']}.jpg").is_file()]
     assert len(dataset.boxes) == len(rows)

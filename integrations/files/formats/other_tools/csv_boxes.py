@@ -44,8 +44,12 @@ _SIZED = (
     ("bbox",),
 )
 """The last is a list `[x, y, width, height]`."""
+_IMAGE_SIZES = (("imagewidth", "imageheight"), ("imgwidth", "imgheight"), ("width", "height"))
+"""Columns of the size of an image, unless it is that of the box."""
 _RETINANET = ("filename", "x1", "y1", "x2", "y2", "class")
 """Columns of files without a header."""
+_LONGEST_SIDE = 2**31
+"""Pixels; no image is larger."""
 _ONE_CLASS = "object"
 """The class of boxes in files without a column of classes."""
 
@@ -61,6 +65,8 @@ class _Columns:
     """Those of a box, or a single one with a list."""
     names: Sequence[str]
     """The names of `edges`."""
+    size: Sequence[int]
+    """Those of the width and height of the image, if there are any."""
     are_corners: bool
     """Whether the last two edges are right and bottom, instead of width and height."""
     has_header: bool
@@ -132,14 +138,17 @@ def _columns(first: Sequence[str]) -> _Columns | None:
         return None
     label = next((names.index(name) for name in (*_CLASS, *_CLASS_TOO) if name in names), None)
     places = [names.index(edge) for edge in edges]
-    return _Columns(image, label, places, edges, edges in _CORNERS, has_header)
+    others = set(names).difference(edges)
+    size = next((size for size in _IMAGE_SIZES if set(size) <= others), ())
+    sizes = [names.index(side) for side in size]
+    return _Columns(image, label, places, edges, sizes, edges in _CORNERS, has_header)
 
 
 def _file(root: Path, file: Path, columns: _Columns, faults: Faults) -> Iterator[Record]:
     """Yield a record for every image of a file."""
     folder, split = file.parent.relative_to(root).as_posix(), split_of(file, root)
     by_image: dict[str, list[tuple[int, list[str]]]] = {}
-    width = max(columns.image, columns.label or 0, *columns.edges) + 1
+    width = max(columns.image, columns.label or 0, *columns.edges, *columns.size) + 1
     for line, cells in islice(lines(file), int(columns.has_header), None):
         # A truncated row lacks cells.
         row = cells + [""] * (width - len(cells))
@@ -162,6 +171,7 @@ def _file(root: Path, file: Path, columns: _Columns, faults: Faults) -> Iterator
             f"{where} ({image})",
             candidate_names(folder, image) if whole else [],
             entries,
+            _size([own[0][1][place] for place in columns.size]),
             stem=None if whole else image,
             near="" if folder == "." else folder,
             split=split,
@@ -181,6 +191,21 @@ def _box(row: Sequence[str], columns: _Columns, where: str, size: Size) -> Label
         right, bottom = left + right, top + bottom
     label = _ONE_CLASS if columns.label is None else row[columns.label].strip()
     return LabelledBox(label, (left, top, right, bottom))
+
+
+def _size(cells: Sequence[str]) -> Size | None:
+    """Return the size of an image, which its file must have; None if there is none."""
+    sides = [side for side in map(_side, cells) if side]
+    return (sides[0], sides[1]) if len(sides) == 2 else None
+
+
+def _side(text: str) -> int:
+    """Return a width or height in pixels, also one with decimals; 0 if it is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return 0
+    return int(value) if 1 <= value < _LONGEST_SIDE else 0
 
 
 def _list(text: str, where: str) -> list[float]:

@@ -109,6 +109,29 @@ def test_shares_of_the_image_are_refused(tmp_path: Path) -> None:
         read_dataset(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        TENSORFLOW + "a.jpg,640,427,cat,10,20,40,60\n",
+        "image,x,y,width,height,label,image_width,image_height\na.jpg,10,20,30,40,cat,640,427\n",
+        'image_id,width,height,bbox,label\na,640,427,"[10.0, 20.0, 30.0, 40.0]",cat\n',
+    ],
+)
+def test_images_of_another_size_are_left_out(text: str, tmp_path: Path) -> None:
+    """Their boxes are in pixels of that size."""
+    write(tmp_path, "boxes.csv", text)
+    write_image(tmp_path / "a.jpg")
+    with pytest.raises(AnnotationError, match="is 640 x 427, but its image a.jpg is 120 x 80"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("size", ["0,0", ",", "-1,80", "nan,80", "120.0,80.0"])
+def test_sizes_that_are_none_do_not_matter(size: str, tmp_path: Path) -> None:
+    write(tmp_path, "boxes.csv", TENSORFLOW + f"a.jpg,{size},cat,10,20,40,60\n")
+    write_image(tmp_path / "a.jpg")
+    assert objects(read_dataset(tmp_path).dataset) == {"a.jpg": [("cat", (10, 20, 40, 60))]}
+
+
 def test_a_header_alone(tmp_path: Path) -> None:
     write(tmp_path, "boxes.csv", TENSORFLOW)
     with pytest.raises(AnnotationError, match="has no boxes, only a header"):

@@ -121,7 +121,7 @@ def test_images_of_another_size_are_left_out(text: str, tmp_path: Path) -> None:
     """Their boxes are in pixels of that size."""
     write(tmp_path, "boxes.csv", text)
     write_image(tmp_path / "a.jpg")
-    with pytest.raises(AnnotationError, match="is 640 x 427, but its image a.jpg is 120 x 80"):
+    with pytest.raises(AnnotationError, match=r"is 640 x 427, but its image a.jpg is 120 x 80"):
         read_dataset(tmp_path)
 
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparsedet.annotations import Dataset, check_images
-from sparsedet.errors import AnnotationError, ToolError
+from sparsedet.annotations.faults import Faults
+from sparsedet.errors import AnnotationError, SparseDetError, ToolError
+from sparsedet.formats import detect_format, load_format, read_dataset
 from sparsedet.push_modes import Progress, no_progress
 from sparsedet.tool import ProjectSummary
 
@@ -62,6 +64,27 @@ class Project:
         """
         return _FILES[self.format](self.annotations, self.rename)
 
+    def read_from_user(self) -> AnnotationFiles:
+        """Read the annotations as `read` does; errors say if they can be repaired."""
+        try:
+            return self.read()
+        except AnnotationError as error:
+            if not self._can_be_repaired():
+                raise
+            raise AnnotationError(
+                f"{error}; a project is read without repairs: `sparsedet inspect "
+                f"{self.annotations}` lists all faults, and with --fix writes a repaired copy"
+            ) from error
+
+    def _can_be_repaired(self) -> bool:
+        faults = Faults(self.annotations, files=False)
+        try:
+            read_dataset(self.annotations, format=self.format, faults=faults)
+            faults.check()
+        except SparseDetError:
+            return False
+        return bool(faults.found)
+
     def _own_folder(self, name: str) -> Path:
         # Several files may share a folder with images, but not their reviews.
         own = self.annotations == self.folder or self.annotations.name in _USUAL_NAMES
@@ -80,6 +103,7 @@ def open_project(root: Path, name: str, rename: Mapping[str, str]) -> Project:
         path = link.parent.resolve() / link.name  # the images are next to the link
     _refuse_reviews(path)
     if path.is_file():
+        _refuse_other_tools(path)
         return Project(path, "yolo" if is_yolo(path) else "coco", rename)
     if (path / ANNOTATIONS).is_file():
         return Project(path / ANNOTATIONS, rename=rename)
@@ -105,11 +129,25 @@ def _only_coco_file(folder: Path) -> Path:
         names = ", ".join(name_below(folder, file) for file in files)
         raise ToolError(f"{folder}: has several COCO files; pass the one to work on: {names}")
     if not files:
+        _refuse_other_tools(folder)
         raise ToolError(
             f"{folder}: no project here; a project is a folder with a COCO file and images, or a "
             "Pascal VOC or YOLO folder"
         )
     return files[0]
+
+
+def _refuse_other_tools(path: Path) -> None:
+    """Refuse files of a format that merges can't write."""
+    try:
+        name = detect_format(path)
+    except SparseDetError:
+        return
+    if name not in _FILES:
+        raise ToolError(
+            f"{path}: {load_format(name).title} can be read, but not changed by merges; make a "
+            f"project of it with `sparsedet convert {path} OUT --to coco`"
+        )
 
 
 def _refuse_reviews(path: Path) -> None:
@@ -148,7 +186,7 @@ def summarise(project: Project) -> ProjectSummary:
     Raises:
         AnnotationError: naming the broken file and the id of the broken entry.
     """
-    dataset = project.read().dataset
+    dataset = project.read_from_user().dataset
     return ProjectSummary(
         title=project.folder.name,
         images=len(dataset.images),
@@ -170,7 +208,7 @@ def pull_project(project: Project, images: Path, progress: Progress = no_progres
             annotations, or read its copies as further images.
     """
     progress("reading annotations", 0, 1)
-    files = project.read()
+    files = project.read_from_user()
     if files.images is None:
         raise AnnotationError(f"{project.folder}: has no image folder")
     if (

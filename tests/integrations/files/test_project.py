@@ -141,6 +141,29 @@ def test_broken_projects_name_what_is_broken(pulled: Pulled) -> None:
         pulled.tool.pull("cars", pulled.images)
 
 
+def test_an_error_says_whether_a_copy_can_be_repaired(pulled: Pulled) -> None:
+    """Nothing is left out of a project: merges write the whole file."""
+    content = json.loads(json.dumps(PROJECT))
+    content["annotations"][0]["id"] = "first"
+    write(pulled.annotations, content)
+    for look in (pulled.tool.summary, lambda name: pulled.tool.pull(name, pulled.images)):
+        with pytest.raises(AnnotationError, match=r"no integer id .*; .*inspect .* with --fix"):
+            look("cars")
+    pulled.annotations.write_text("{", encoding="utf-8")
+    with pytest.raises(AnnotationError, match=r"not valid JSON((?!--fix).)*$"):
+        pulled.tool.summary("cars")
+
+
+@pytest.mark.parametrize("name", ["boats", "boats/boxes.csv"])
+def test_files_that_merges_can_not_write_are_no_project(pulled: Pulled, name: str) -> None:
+    folder = pulled.folder.parent / "boats"
+    write_image(folder / "a.jpg")
+    rows = "filename,class,xmin,ymin,xmax,ymax\na.jpg,boat,10,20,40,60\n"
+    (folder / "boxes.csv").write_text(rows, encoding="utf-8")
+    with pytest.raises(ToolError, match=r"CSV can be read, but .* convert .*boats.* --to coco"):
+        pulled.tool.pull(name, pulled.images)
+
+
 def test_a_pull_into_the_project_itself_is_refused(pulled: Pulled) -> None:
     with pytest.raises(ToolError, match="is the project itself"):
         pulled.tool.pull("cars", pulled.folder / "images")

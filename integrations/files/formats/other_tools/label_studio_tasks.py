@@ -29,6 +29,11 @@ _IMAGE_KEYS = ("image", "img", "url", "image_url", "file_name", "filename")
 _SHAPES = ("rectangle", "polygon", "ellipse", "brush", "keypoint", "vector", "videorectangle")
 _MIN_KEYS = frozenset({"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"})
 """Keys of JSON-MIN without regions."""
+_PLACE_KEYS = (
+    *("x", "y", "width", "height", "rotation", "radiusX", "radiusY", "points", "closed"),
+    *("original_width", "original_height"),
+)
+"""Keys of a shape's value, without its labels."""
 _WITHOUT_BOX = {"brush": "brush mask", "keypoint": "point", "vector": "line"}
 
 
@@ -258,6 +263,7 @@ def _is_min(task: Mapping[str, Any]) -> bool:
 def _of_min(task: Mapping[str, Any]) -> dict[str, Any]:
     """Convert a JSON-MIN task to an annotation: its regions are values, in lists by control."""
     result = []
+    labelled = set()
     for key, values in task.items():
         if key in _MIN_KEYS or not isinstance(values, list):
             continue
@@ -265,21 +271,32 @@ def _of_min(task: Mapping[str, Any]) -> dict[str, Any]:
             kind = _kind_of_value(value)
             if kind:
                 result.append({"id": f"{key}-{place}", "type": kind, "value": value, **value})
+                if _labels(result[-1]):
+                    labelled.add(_place_of_value(value))
+    # A control that only draws repeats the places of the labels.
+    result = [one for one in result if _labels(one) or _place_of_value(one) not in labelled]
     return {**{key: task[key] for key in _MIN_KEYS if key in task}, "result": result}
 
 
 def _kind_of_value(value: object) -> str:
-    """Infer the type of a region from its value."""
+    """Infer the type of a region from its value; empty for choices, ratings, ... of a region."""
     if not isinstance(value, Mapping):
         return ""
     for kind in _SHAPES:
         if f"{kind}labels" in value:
             return f"{kind}labels"
+    if value.keys() - {*_PLACE_KEYS, "labels"}:
+        return ""
     if "points" in value:
         return "polygon"
     if "radiusX" in value:
         return "ellipse"
     return "rectangle" if {"x", "y", "width", "height"} <= value.keys() else ""
+
+
+def _place_of_value(value: Mapping[str, Any]) -> str:
+    """Return what is the same for the values of two controls of one region."""
+    return repr([value.get(key) for key in _PLACE_KEYS])
 
 
 def _stated(region: Mapping[str, Any]) -> Size | None:

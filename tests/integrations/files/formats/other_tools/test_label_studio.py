@@ -121,6 +121,28 @@ def test_json_min(tmp_path: Path) -> None:
     assert dataset.boxes[0].xyxy == pytest.approx(CORNERS)
 
 
+def test_json_min_with_several_values_of_a_region(tmp_path: Path) -> None:
+    """Label Studio repeats the place of a region for each control that says something of it."""
+    place = {**VALUE, "original_width": 120, "original_height": 80}
+    other = {**place, "x": 50.0}
+    entry = {
+        "id": 7,
+        "image": "a.jpg",
+        "drawn": [place, other],
+        "label": [{**place, "labels": ["dog"]}, {**other, "labels": ["cat"]}],
+        "seen": [{**place, "choices": ["near", "wet"]}],
+        "sure": [{**place, "rating": 3}],
+        "annotation_id": 3,
+    }
+    bare = {**entry, "id": 8, "image": "b.jpg", "drawn": [{**place, "y": 1.0}]}
+    path = export(tmp_path, entry, bare, images=("a.jpg", "b.jpg"))
+    faults = Faults(path)
+    found = objects(read_dataset(path, faults=faults).dataset)
+    assert [name for name, _ in found["a.jpg"]] == ["dog", "cat"]
+    (fault,) = faults.found
+    assert "task 8: region drawn-0: has no label" in fault.detail
+
+
 def test_which_annotation_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def made(day: int, boxes: int, **keys: Any) -> dict[str, Any]:
         saved = f"2026-01-0{day}T00:00:00Z"

@@ -249,6 +249,9 @@ def _path(address: str) -> str:
             return local[0]
     except ValueError:  # brackets without an IPv6 address
         return address
+    if "://" in address and parts.scheme not in ("http", "https"):
+        # The key of a file in a storage, as it is; it may be quoted nevertheless.
+        return address.partition("://")[2].partition("/")[2]
     return unquote(parts.path) if parts.scheme or address.startswith("/data/") else address
 
 

@@ -287,6 +287,7 @@ def test_addresses_hold_file_names_that_are_not_utf8(tmp_path: Path) -> None:
         "https://x.org/photos/a.jpg?token=1&d=4",
         "https://labels.org/ls/data/local-files/?d=photos/a.jpg",
         "/data/local-files?d=photos%2Fa.jpg",
+        "s3://bucket/%61.jpg",
     ],
 )
 def test_only_addresses_of_local_files_have_their_path_in_the_query(
@@ -296,3 +297,12 @@ def test_only_addresses_of_local_files_have_their_path_in_the_query(
     write_image(tmp_path / "images/a.jpg")
     dataset = read_dataset(tmp_path, format="label-studio").dataset
     assert [image.file_name for image in dataset.images] == ["a.jpg"]
+
+
+@pytest.mark.parametrize("name", ["a#1.jpg", "a?1.jpg", "a%20b.jpg", "x/a b.jpg"])
+@pytest.mark.parametrize("storage", ["s3", "gs", "azure-blob"])
+def test_names_in_storages_are_not_quoted(name: str, storage: str, tmp_path: Path) -> None:
+    write(tmp_path, "e.json", json.dumps([{"id": 1, "data": {"image": f"{storage}://b/p/{name}"}}]))
+    write_image(tmp_path / "images" / name)
+    dataset = read_dataset(tmp_path, format="label-studio").dataset
+    assert [image.file_name for image in dataset.images] == [name]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from sparsedet.errors import SparseDetError
-from sparsedet.wording import counted
+from sparsedet.wording import counted, one_of
 
 from .display import progress_bar
 from .options import Json, Split, Strict, complete_recipes
@@ -85,7 +85,7 @@ def compare(
     absent = next((mode for mode in get_args(AbsentImages) if mode == absent_images), None)
     if absent is None:
         raise SparseDetError(
-            f"--absent-images {absent_images}: expected {', '.join(get_args(AbsentImages))}"
+            f"--absent-images {absent_images}: expected {one_of(get_args(AbsentImages))}"
         )
     if output is not None:
         _check_output(output, (full, sparse))

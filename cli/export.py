@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sparsedet.errors import ExportError
-from sparsedet.wording import counted
+from sparsedet.wording import counted, one_of
 
 from .display import progress_bar
 from .options import Json, complete_exports
@@ -61,7 +61,7 @@ def export(
     wanted = format or ("onnx" if output.suffix.lower() == ".onnx" else "torchscript")
     chosen = next((known for known in FORMATS if known == wanted), None)
     if chosen is None:
-        raise ExportError(f"--format {wanted}: expected {' or '.join(FORMATS)}")
+        raise ExportError(f"--format {wanted}: expected {one_of(FORMATS)}")
     source = open_source(check) if check else None
     folder = find_run(run)
     with progress_bar() as report:

@@ -13,6 +13,7 @@ from sparsedet.errors import SparseDetError
 from sparsedet.plugins import integration_names
 from sparsedet.push_modes import ModeName
 from sparsedet.splits import recipe_files
+from sparsedet.wording import one_of
 
 if TYPE_CHECKING:
     from sparsedet.loop.settings import ReviewMode
@@ -169,7 +170,7 @@ def given_choice(
     """Return the keys of `[source]` that these options change."""
     known = ("skip", "boxes")
     if shapes is not None and shapes not in known:
-        raise SparseDetError(f"--shapes {shapes}: expected {' or '.join(known)}")
+        raise SparseDetError(f"--shapes {shapes}: expected {one_of(known)}")
     given = {
         "view": view,
         "only": only or None,
@@ -269,7 +270,7 @@ def review_mode(text: str) -> "ReviewMode":
     if text == "auto":
         return "auto"
     if text not in get_args(ModeName):
-        raise SparseDetError(f"--mode {text}: expected {' or '.join(complete_review_modes())}")
+        raise SparseDetError(f"--mode {text}: expected {one_of(complete_review_modes())}")
     return push_mode(text)
 
 
@@ -279,7 +280,7 @@ def push_mode(text: str) -> ModeName:
     for mode in modes:
         if text == mode:
             return mode
-    raise SparseDetError(f"--mode {text}: expected {' or '.join(modes)}")
+    raise SparseDetError(f"--mode {text}: expected {one_of(modes)}")
 
 
 def refuse_project(tool: str, url: str, project: str, folder: Path) -> None:

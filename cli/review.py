@@ -10,6 +10,7 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace, owner_id
 from sparsedet.tool import OUTCOMES, shown_outcomes
+from sparsedet.wording import one_of
 
 from .display import progress_bar
 from .merge_results import (
@@ -198,7 +199,7 @@ def _check_options(
     if image and take is None:
         raise SparseDetError("--image needs --take")
     if take is not None and take not in SIDES:
-        raise SparseDetError(f"--take {take}: expected {' or '.join(SIDES)}")
+        raise SparseDetError(f"--take {take}: expected {one_of(SIDES)}")
 
 
 def _check_one_of(**given: bool) -> None:

@@ -67,7 +67,6 @@ def run_round(
         float | None,
         typer.Option(
             "--minutes",
-            min=0,
             help="Train for about this many minutes, instead of a number of iterations. Default: "
             "from sparsedet.toml, if set there.",
             rich_help_panel=_TRAINING,

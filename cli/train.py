@@ -104,7 +104,6 @@ def train(
         float | None,
         typer.Option(
             "--minutes",
-            min=0,
             help="Train for about this many minutes, not counting evaluation: the first steps are "
             "timed, and SOLVER.MAX_ITER and the schedule are set accordingly.",
         ),

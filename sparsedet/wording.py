@@ -1,4 +1,6 @@
-"""Numbers of things in messages."""
+"""Numbers of things, and alternatives, in messages."""
+
+from collections.abc import Iterable
 
 
 def counted(number: int, one: str, several: str = "") -> str:
@@ -13,3 +15,9 @@ def counted(number: int, one: str, several: str = "") -> str:
         return f"1 {one}"
     regular = one + ("es" if one.endswith(("s", "x", "ch", "sh")) else "s")
     return f"{number} {several or regular}"
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Return alternatives in words: `auto, cpu or cuda`."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last

@@ -109,7 +109,7 @@ def test_what_is_not_read(tmp_path: Path) -> None:
     for name, message in [("voc", "not a Pascal VOC folder"), ("yolo", "no data.yaml or classes")]:
         with pytest.raises(AnnotationError, match=message):
             read_dataset(tmp_path, format=name)
-    with pytest.raises(AnnotationError, match=r"coco: has no splits"):
+    with pytest.raises(AnnotationError, match=r"coco: has no splits; leave --split out"):
         read_dataset(written(tmp_path, "coco"), split="train")
 
 

@@ -1,8 +1,8 @@
-"""Numbers in messages."""
+"""Numbers and alternatives in messages."""
 
 import pytest
 
-from sparsedet.wording import counted
+from sparsedet.wording import counted, one_of
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,11 @@ from sparsedet.wording import counted
 )
 def test_words_agree_with_the_number(number: int, words: tuple[str, ...], expected: str) -> None:
     assert counted(number, *words) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [(("a",), "a"), (("a", "b"), "a or b"), (("auto", "cpu", "cuda"), "auto, cpu or cuda")],
+)
+def test_alternatives_are_listed(names: tuple[str, ...], expected: str) -> None:
+    assert one_of(names) == expected

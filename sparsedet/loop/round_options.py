@@ -11,6 +11,7 @@ from sparsedet.loop.reviews import Say
 from sparsedet.loop.round_files import read_given_options
 from sparsedet.loop.settings import Settings, TrainingSettings
 from sparsedet.loop.workspace import RoundFolder
+from sparsedet.wording import one_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,7 @@ class RoundOptions:
             value = getattr(self, name)
             known = get_args(TrainingSettings.model_fields[name].annotation)
             if value is not None and value not in known:
-                *others, last = known
-                raise ConfigError(f"--{name} {value}: expected {', '.join(others)} or {last}")
+                raise ConfigError(f"--{name} {value}: expected {one_of(known)}")
 
     def __str__(self) -> str:
         given = self.given().items()

@@ -36,7 +36,7 @@ from sparsedet.push_modes import Progress, no_progress
 from sparsedet.run_folder import with_common_classes
 from sparsedet.tool import AnnotationTool
 from sparsedet.training.engine.callbacks import Callbacks
-from sparsedet.wording import counted
+from sparsedet.wording import counted, one_of
 
 Confirm = Callable[[str], bool]
 """Asks the user; False without one."""
@@ -80,7 +80,7 @@ class Rounds:
         if not tool.push_modes.keys() >= set(review.modes):
             raise SparseDetError(
                 f'{workspace.settings_file}: [review] mode = "{review.mode}" is not '
-                f"supported by {self.settings.source.tool}; use {' or '.join(tool.push_modes)}"
+                f"supported by {self.settings.source.tool}; use {one_of(tool.push_modes)}"
             )
         if rebuilt := rebuild(workspace, self.settings):
             say(rebuilt)

@@ -211,10 +211,13 @@ class Workspace:
             tidy: remove what killed processes left half-written, unless it is brief.
 
         Raises:
+            SparseDetError: when the workspace is a file.
             WorkspaceBusyError: when another process holds the lock for longer.
         """
         from filelock import FileLock, Timeout
 
+        if self.root.is_file():
+            raise SparseDetError(f"{self.root}: a file, not a folder; choose another name")
         self.root.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.root / _LOCK, timeout=0)
         short = FileLock(self.root / _BRIEF_LOCK, timeout=0)

@@ -19,6 +19,7 @@ from sparsedet.mining.detection_file import IMAGES_SUFFIX
 from sparsedet.prediction.found import Found
 from sparsedet.prediction.sources import VIDEO_SUFFIXES, SourceImage
 from sparsedet.reporting.pictures import MINED, BoxStyle, DrawnBox, draw_boxes, write_picture
+from sparsedet.wording import one_of
 
 _COLOURS = (
     (0, 130, 240),
@@ -84,7 +85,7 @@ def choose_output(
         kind = "results" if suffix == ".json" else "pictures"
         kind = "video" if suffix in VIDEO_SUFFIXES else kind
     if kind not in output_kinds():
-        raise PredictionError(f"--format {kind}: expected {', '.join(output_kinds())}")
+        raise PredictionError(f"--format {kind}: expected {one_of(output_kinds())}")
     if kind == "results":
         if suffix != ".json":
             raise PredictionError(f"{path}: COCO results are one file; use a name ending in .json")

@@ -45,7 +45,7 @@ def test_it_tries_the_connection_and_writes_the_settings(tmp_path: Path, project
         (("--tool", "files"), "missing project: pass --project"),
         (("--tool", "paper", "--project", "1"), "no integration 'paper'"),
         (("--tool", "files", "--project", "nowhere"), "nowhere"),
-        (("--tool", "files", "--project", "x", "--mode", "loud"), "--mode loud: expected review-"),
+        (("--tool", "files", "--project", "x", "--mode", "loud"), "draft, sheets or auto"),
         (("--project", "7"), "missing Label Studio address"),
     ],
 )

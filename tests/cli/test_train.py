@@ -155,6 +155,8 @@ def test_minutes_choose_the_iterations_once(data: Path, tmp_path: Path) -> None:
     assert both == "--minutes chooses SOLVER.MAX_ITER; leave one of the two out"
     none = train_elsewhere(data, tmp_path / "other", "--minutes", "0", *keys).error()
     assert none == "--minutes 0: expected a number above 0"
+    less = train_elsewhere(data, tmp_path / "other", "--minutes", "-1", *keys).error()
+    assert less == "--minutes -1: expected a number above 0"
     assert not (tmp_path / "other").exists()
     # Nothing is measured for a run that can't start.
     again = train_elsewhere(data, run, *minutes)
@@ -274,7 +276,8 @@ def test_resuming_what_is_not_there_starts_nothing(data: Path, tmp_path: Path) -
 
 def test_an_output_that_is_a_file_is_one_line(data: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert "not empty" in train_elsewhere(data, tmp_path / "file").error()
+    taken = train_elsewhere(data, tmp_path / "file").error()
+    assert taken == f"{tmp_path / 'file'}: a file, not a folder; choose another with -o"
     for place in (tmp_path / "file" / "deep", tmp_path / "file" / "mined.json"):
         assert str(tmp_path / "file") in train_elsewhere(data, place).error()
 

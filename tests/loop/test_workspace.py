@@ -92,6 +92,15 @@ def test_a_lock_removes_what_killed_processes_left(
     assert workspace.annotations.exists()
 
 
+def test_a_file_in_the_place_of_a_workspace_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "cells").write_text("notes")
+    with (
+        pytest.raises(SparseDetError, match=r"cells: a file, not a folder; choose another name"),
+        Workspace(tmp_path / "cells").lock(),
+    ):
+        pass
+
+
 def test_a_lock_removes_nothing_behind_a_link(workspace: Workspace, tmp_path: Path) -> None:
     outside = tmp_path / "outside" / f".review.json.{DEAD}.tmp"
     outside.parent.mkdir()

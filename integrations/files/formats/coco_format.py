@@ -115,7 +115,7 @@ def _chosen(path: Path, split: str | None) -> Sequence[CocoPart]:
         return parts
     known = [part.split for part in parts if part.split]
     if not known:
-        raise AnnotationError(f"{path}: has no splits (--split)")
+        raise AnnotationError(f"{path}: has no splits; leave --split out")
     wanted = match_split(split, known)
     if wanted is None:
         raise AnnotationError(f"{path}: no split {split!r} (found: {', '.join(known)})")

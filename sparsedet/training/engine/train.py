@@ -45,8 +45,10 @@ def check_empty(run: RunFolder) -> None:
     """Check that a run can start in a folder.
 
     Raises:
-        RunError: when the folder is not empty.
+        RunError: when the folder is not empty, or is a file.
     """
+    if run.root.is_file():
+        raise RunError(f"{run.root}: a file, not a folder; choose another with -o")
     if run.root.exists() and not is_empty_folder(run.root):
         hint = "--resume continues it; or choose" if run.info_file.exists() else "choose"
         raise RunError(f"{run.root}: the output folder is not empty; {hint} another with -o")

@@ -1,4 +1,4 @@
-"""The command line: one file per command, each a thin call into the core."""
+"""The command line: the app, and what its commands share."""
 
 if __name__ != "sparsedet.cli":
     raise ImportError(

@@ -21,7 +21,8 @@ from sparsedet.runtime.launched import (
 )
 from sparsedet.runtime.visible_text import log_to_stderr, show_escaped
 
-from . import (
+from .advice import message
+from .commands import (
     check,
     compare,
     convert,
@@ -45,7 +46,6 @@ from . import (
     status,
     train,
 )
-from .advice import message
 from .output import ENDED_BY_INTERRUPT, fitted, shortened
 from .streams import open_closed_streams
 

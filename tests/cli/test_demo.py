@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsedet.cli.demo import show_demo
+from sparsedet.cli.commands.demo import show_demo
 from sparsedet.ledger import OutcomeCounts
 from sparsedet.simulation.demo import DemoReport, DemoRule
 from sparsedet.simulation.rehearsal import RehearsedRound

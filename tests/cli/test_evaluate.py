@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sparsedet.annotations import Dataset, read_coco
-from sparsedet.cli.evaluate import show_evaluation
+from sparsedet.cli.commands.evaluate import show_evaluation
 from sparsedet.formats import load_format
 from sparsedet.simulation.scenes import make_scenes
 from tests.cli.command import sparsedet, sparsedet_here

@@ -6,7 +6,7 @@ import pytest
 import torch.distributed.launcher.api as launcher
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-from sparsedet.cli.train import Launch, launch
+from sparsedet.cli.commands.train import Launch, launch
 from sparsedet.errors import TrainingError
 
 KILLED, TERMINATED = -signal.SIGKILL, -signal.SIGTERM

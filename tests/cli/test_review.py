@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsedet.cli.merge_results import ConflictResult, UndoneLotResult, UndoResult
+from sparsedet.cli.commands.merge_results import ConflictResult, UndoneLotResult, UndoResult
 from sparsedet.loop.lots import UndoneLot
 from sparsedet.loop.merging import MergedImage, UndoneMerge
 from sparsedet.loop.settings import change_source

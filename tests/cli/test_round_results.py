@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sparsedet.cli.round_results import show_round
+from sparsedet.cli.commands.round_results import show_round
 from sparsedet.loop.round_report import RoundReport
 
 PUSHED = RoundReport(

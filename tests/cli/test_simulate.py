@@ -14,7 +14,7 @@ from PIL import Image as Picture
 from sparsedet.annotations import Box, Category, Dataset, Image, read_coco, write_coco
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.cli.app import app
-from sparsedet.cli.simulate import simulate
+from sparsedet.cli.commands.simulate import simulate
 from sparsedet.errors import ToolError
 from sparsedet.integrations.files import FilesTool
 from sparsedet.integrations.label_studio import LabelStudioTool

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsedet.cli.doctor import show_checks
+from sparsedet.cli.commands.doctor import show_checks
 from sparsedet.doctor import install_detectron2
 from sparsedet.doctor.checks import (
     Check,

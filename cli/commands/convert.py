@@ -9,10 +9,10 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.wording import counted
 
-from .class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
-from .display import progress_bar
-from .options import Json, Split, Strict, complete_formats, complete_targets
-from .output import emit_json, say, table
+from ..class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
+from ..display import progress_bar
+from ..options import Json, Split, Strict, complete_formats, complete_targets
+from ..output import emit_json, say, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

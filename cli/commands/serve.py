@@ -12,8 +12,8 @@ from sparsedet.loop.workspace import Workspace
 from sparsedet.plugins import load_live_integration
 from sparsedet.wording import counted
 
-from .options import DEFAULT_TOOL, Device, Url, tool_option
-from .output import say
+from ..options import DEFAULT_TOOL, Device, Url, tool_option
+from ..output import say
 
 
 def serve(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from sparsedet.wording import counted
 
-from .output import command, echo, say
+from ..output import command, echo, say
 
 if TYPE_CHECKING:
     from sparsedet.loop.round_report import RoundReport

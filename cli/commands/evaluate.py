@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
-from .display import progress_bar
-from .options import DATA_HELP, DataRoot, Device, Images, Json, Strict, split_option
-from .output import emit_json, say, table
+from ..class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
+from ..display import progress_bar
+from ..options import DATA_HELP, DataRoot, Device, Images, Json, Strict, split_option
+from ..output import emit_json, say, table
 
 if TYPE_CHECKING:
     from sparsedet.loop.data_sources import Data

@@ -10,9 +10,9 @@ import typer
 from sparsedet.seeds import MAX_SEED
 from sparsedet.tool import shown_outcomes
 
-from .display import live_display
-from .options import DEFAULT_TOOL, Device, Json, tool_option
-from .output import echo, emit_json, say, table
+from ..display import live_display
+from ..options import DEFAULT_TOOL, Device, Json, tool_option
+from ..output import echo, emit_json, say, table
 
 if TYPE_CHECKING:
     from sparsedet.simulation.demo import DemoReport
@@ -53,7 +53,7 @@ def demo(
     from sparsedet.simulation.demo import Demo, DemoRule
     from sparsedet.training.engine.train import choose_device
 
-    from .training_progress import TrainingProgress
+    from ..training_progress import TrainingProgress
 
     integration = load_local_integration(tool)
     rule = DemoRule(iterations=iterations, rounds=rounds, seed=seed)

@@ -10,8 +10,8 @@ from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace, owner_id
 from sparsedet.wording import counted
 
-from .display import progress_bar
-from .options import (
+from ..display import progress_bar
+from ..options import (
     DEFAULT_TOOL,
     Annotator,
     Control,
@@ -25,7 +25,7 @@ from .options import (
     refuse_project,
     tool_option,
 )
-from .output import emit_json, say, table
+from ..output import emit_json, say, table
 
 if TYPE_CHECKING:
     from sparsedet.loop.settings import Settings, Source

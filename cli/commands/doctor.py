@@ -9,8 +9,8 @@ import typer
 
 from sparsedet.errors import SetupError
 
-from .options import Json
-from .output import emit_json, line, say
+from ..options import Json
+from ..output import emit_json, line, say
 
 if TYPE_CHECKING:
     from sparsedet.doctor import Check

@@ -13,9 +13,9 @@ from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace, enclosing, owner_id
 from sparsedet.wording import counted
 
-from .display import progress_bar
-from .options import DEFAULT_TOOL, Json, Url, complete_modes, push_mode, tool_option
-from .output import command, echo, emit_json, say
+from ..display import progress_bar
+from ..options import DEFAULT_TOOL, Json, Url, complete_modes, push_mode, tool_option
+from ..output import command, echo, emit_json, say
 
 if TYPE_CHECKING:
     from sparsedet.ledger import Ledger

@@ -13,8 +13,8 @@ from sparsedet.loop.workspace import Workspace
 from sparsedet.tool import OUTCOMES, shown_outcomes
 from sparsedet.wording import counted
 
-from .options import Json
-from .output import CSV, check_replaceable, command, echo, emit_json, say, table
+from ..options import Json
+from ..output import CSV, check_replaceable, command, echo, emit_json, say, table
 
 if TYPE_CHECKING:
     from sparsedet.ledger import OutcomeCounts

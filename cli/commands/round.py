@@ -10,9 +10,9 @@ import typer
 
 from sparsedet.loop.workspace import Workspace, owner_id
 
-from .display import Display, live_display
-from .options import Json, complete_devices, complete_methods
-from .output import command, emit_json, fitted
+from ..display import Display, live_display
+from ..options import Json, complete_devices, complete_methods
+from ..output import command, emit_json, fitted
 from .round_results import show_round
 
 _TRAINING = "Training in this round only"
@@ -118,7 +118,7 @@ def run_round(
             from sparsedet.loop.round_options import RoundOptions
             from sparsedet.loop.rounds import Rounds
 
-            from .training_progress import TrainingProgress
+            from ..training_progress import TrainingProgress
 
             options = RoundOptions(
                 iterations=iterations, device=device, method=method, minutes=minutes

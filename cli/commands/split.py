@@ -11,9 +11,9 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.splits import recipe_files
 
-from .class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
-from .display import progress_bar
-from .options import (
+from ..class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
+from ..display import progress_bar
+from ..options import (
     DEFAULT_TOOL,
     Json,
     Strict,
@@ -24,7 +24,7 @@ from .options import (
     tool_option,
     url_option,
 )
-from .output import emit_json, say
+from ..output import emit_json, say
 from .recipes import choose_recipe
 from .split_table import show_split
 

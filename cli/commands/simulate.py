@@ -11,9 +11,9 @@ from sparsedet.errors import SparseDetError, ToolError
 from sparsedet.loop.workspace import Workspace
 from sparsedet.wording import counted
 
-from .display import progress_bar
-from .options import Json
-from .output import command, echo, emit_json, say
+from ..display import progress_bar
+from ..options import Json
+from ..output import command, echo, emit_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

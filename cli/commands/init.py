@@ -12,7 +12,7 @@ from sparsedet.errors import ControlNeededError, SparseDetError
 from sparsedet.loop.workspace import Workspace
 from sparsedet.wording import counted
 
-from .options import (
+from ..options import (
     DEFAULT_TOOL,
     Annotator,
     Control,
@@ -28,7 +28,7 @@ from .options import (
     review_mode,
     tool_option,
 )
-from .output import command, echo, emit_json, say
+from ..output import command, echo, emit_json, say
 
 _USUAL_SERVER = "http://localhost:8080"
 _DEFAULT_CONTROL = "sparsedet_complete"

@@ -16,8 +16,8 @@ from sparsedet.errors import ConfigError, TrainingError
 from sparsedet.runtime.launched import is_launched, note_launch
 from sparsedet.seeds import MAX_SEED
 
-from .class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
-from .options import (
+from ..class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
+from ..options import (
     DATA_HELP,
     Device,
     Json,
@@ -28,7 +28,7 @@ from .options import (
     split_option,
     strict_option,
 )
-from .output import ENDED_BY_INTERRUPT
+from ..output import ENDED_BY_INTERRUPT
 
 _DATA = "Data"
 _PROCESSES = "Distributed training"

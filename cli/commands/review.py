@@ -12,7 +12,9 @@ from sparsedet.loop.workspace import Workspace, owner_id
 from sparsedet.tool import OUTCOMES, shown_outcomes
 from sparsedet.wording import one_of
 
-from .display import progress_bar
+from ..display import progress_bar
+from ..options import Json
+from ..output import REVIEWED, check_replaceable, echo, emit_json, say, table
 from .merge_results import (
     SIDES,
     ConflictResult,
@@ -22,8 +24,6 @@ from .merge_results import (
     merge_reviews,
     resolve,
 )
-from .options import Json
-from .output import REVIEWED, check_replaceable, echo, emit_json, say, table
 
 if TYPE_CHECKING:
     from sparsedet.ledger import Ledger, LedgerBox

@@ -12,10 +12,10 @@ from sparsedet.errors import SparseDetError
 from sparsedet.run_folder import RunFolder
 from sparsedet.wording import counted
 
-from .class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
-from .display import progress_bar
-from .options import DATA_HELP, DataRoot, Device, Images, Json, Split, Strict
-from .output import MINED, check_replaceable, emit_json, say, table
+from ..class_marks import CompleteClasses, ImageLabels, LabelNames, MarkOptions
+from ..display import progress_bar
+from ..options import DATA_HELP, DataRoot, Device, Images, Json, Split, Strict
+from ..output import MINED, check_replaceable, emit_json, say, table
 
 if TYPE_CHECKING:
     from sparsedet.annotations import Dataset

@@ -31,11 +31,11 @@ from sparsedet.training.engine.train import (
     use_images,
 )
 
-from .class_marks import MarkOptions
-from .display import live_display
+from ..class_marks import MarkOptions
+from ..display import live_display
+from ..output import echo, emit_json, say
+from ..training_progress import TrainingProgress
 from .evaluate import evaluate_data, show_evaluation
-from .output import echo, emit_json, say
-from .training_progress import TrainingProgress
 
 _DEFAULT_SEED = 1
 _EVALUATION = "evaluation.json"

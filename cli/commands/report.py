@@ -7,8 +7,8 @@ import typer
 
 from sparsedet.loop.workspace import Workspace
 
-from .options import Json
-from .output import REPORT, check_replaceable, emit_json, say
+from ..options import Json
+from ..output import REPORT, check_replaceable, emit_json, say
 
 
 def report(

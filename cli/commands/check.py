@@ -9,9 +9,9 @@ from sparsedet.errors import WorkspaceBusyError
 from sparsedet.loop.workspace import Workspace, known_owner
 from sparsedet.wording import counted
 
-from .display import progress_bar
-from .options import Json
-from .output import echo, emit_json, not_broken, say
+from ..display import progress_bar
+from ..options import Json
+from ..output import echo, emit_json, not_broken, say
 
 if TYPE_CHECKING:
     from sparsedet.checking.checkup import Checkup

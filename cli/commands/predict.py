@@ -11,9 +11,9 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.wording import counted
 
-from .display import progress_bar
-from .options import DEFAULT_TOOL, Device, Json, complete_outputs, tool_option, url_option
-from .output import RESULTS, check_replaceable, emit_json, say, table
+from ..display import progress_bar
+from ..options import DEFAULT_TOOL, Device, Json, complete_outputs, tool_option, url_option
+from ..output import RESULTS, check_replaceable, emit_json, say, table
 
 _PANEL = "Pre-labels in an annotation tool"
 

@@ -11,7 +11,7 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.wording import counted
 
-from .output import command, line, say, table
+from ..output import command, line, say, table
 
 if TYPE_CHECKING:
     from sparsedet.loop.lots import UndoneLot

@@ -9,9 +9,9 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.wording import counted, one_of
 
-from .display import progress_bar
-from .options import Json, Split, Strict, complete_recipes
-from .output import COMPARISON, check_replaceable, emit_json, line, say, table
+from ..display import progress_bar
+from ..options import Json, Split, Strict, complete_recipes
+from ..output import COMPARISON, check_replaceable, emit_json, line, say, table
 
 if TYPE_CHECKING:
     from sparsedet.comparison import Boxes, Comparison, Section

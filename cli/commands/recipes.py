@@ -10,8 +10,8 @@ import typer
 
 from sparsedet.errors import SparseDetError
 
-from .options import DataRoot, Json, complete_recipes
-from .output import emit_json, line, say, table
+from ..options import DataRoot, Json, complete_recipes
+from ..output import emit_json, line, say, table
 
 if TYPE_CHECKING:
     from sparsedet.sparsify import Recipe

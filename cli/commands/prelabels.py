@@ -9,8 +9,8 @@ from sparsedet.errors import SparseDetError
 from sparsedet.loop.workspace import Workspace, enclosing
 from sparsedet.wording import counted
 
-from .display import progress_bar
-from .output import command, echo, emit_json, say
+from ..display import progress_bar
+from ..output import command, echo, emit_json, say
 
 if TYPE_CHECKING:
     from sparsedet.prelabels import PrelabelReport, PrelabelTool

@@ -8,9 +8,9 @@ import typer
 from sparsedet.errors import ExportError
 from sparsedet.wording import counted, one_of
 
-from .display import progress_bar
-from .options import Json, complete_exports
-from .output import echo, emit_json, say
+from ..display import progress_bar
+from ..options import Json, complete_exports
+from ..output import echo, emit_json, say
 
 _CHECKED = 100
 """Maximum number of images for comparing the exported file with the original."""

@@ -7,9 +7,9 @@ import typer
 
 from sparsedet.wording import counted
 
-from .display import progress_bar
-from .options import Json, Split
-from .output import emit_json, say, table
+from ..display import progress_bar
+from ..options import Json, Split
+from ..output import emit_json, say, table
 
 if TYPE_CHECKING:
     from sparsedet.inspection import Inspection

@@ -6,7 +6,7 @@ from typing import Any
 
 from sparsedet.wording import counted
 
-from .output import say, table
+from ..output import say, table
 
 
 def show_split(output: Path, record: Mapping[str, Any]) -> None:

@@ -37,7 +37,8 @@ def mine(
         Path | None,
         typer.Argument(
             metavar="RUN",
-            help="Run folder of a finished training. Not needed with --detections.",
+            help="Run folder of a finished training, or a workspace: its last round. Not needed "
+            "with --detections.",
             show_default=False,
         ),
     ] = None,
@@ -96,10 +97,11 @@ def mine(
     from sparsedet.completeness.selection import Selection
     from sparsedet.loop.data_sources import FOR_MINING, read_data
     from sparsedet.mining.detection_file import class_names
+    from sparsedet.prediction.detector import find_run
     from sparsedet.runtime.processes import first_does, is_first, process_group
     from sparsedet.training.engine.train import choose_device
 
-    folder = None if run is None else RunFolder(run)
+    folder = None if run is None else find_run(run)
     if folder is not None:
         folder.info()
     device = choose_device(device)

@@ -56,7 +56,12 @@ def load(path: Path) -> dict[str, Any]:
         raise RunError(f"{path}: no such checkpoint") from None
     except Exception as error:
         # torch reports a broken file as any of RuntimeError, EOFError, UnpicklingError, ...
-        raise RunError(f"{path}: not a readable checkpoint ({_first_line(error)})") from error
+        # Of a file of another kind, it only names the byte that it stopped at (KeyError).
+        reason = "" if isinstance(error, KeyError) else f" ({_first_line(error)})"
+        raise RunError(
+            f"{path}: not a readable checkpoint{reason}; is it a PyTorch or safetensors file, and "
+            "complete?"
+        ) from error
     if not isinstance(state, dict):
         raise RunError(f"{path}: not a checkpoint")
     return state

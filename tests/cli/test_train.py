@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from sparsedet.annotations import write_coco
+from sparsedet.loop.settings import Settings, Source
+from sparsedet.loop.workspace import Workspace
 from sparsedet.simulation.scenes import make_scenes
 from tests.cli.command import Result, sparsedet, sparsedet_here
 
@@ -287,3 +289,10 @@ def test_evaluating_or_mining_what_is_no_run(data: Path, tmp_path: Path) -> None
         more = ("-o", tmp_path / "mined.json") if command == "mine" else ()
         result = sparsedet_here(command, tmp_path, *more, "--data", data / "train.json")
         assert "run.json is missing" in result.error()
+        # A workspace stands for the model of its last round.
+        settings = Settings(source=Source(tool="files", url=str(tmp_path), project="data"))
+        work = Workspace(tmp_path / "work")
+        work.root.mkdir(exist_ok=True)
+        work.write_settings(settings)
+        result = sparsedet_here(command, work.root, *more, "--data", data / "train.json")
+        assert "no round has a model yet: run `sparsedet round " in result.error()

@@ -32,10 +32,13 @@ def test_a_checkpoint_that_would_run_code_is_refused(
     assert not Path("exploded").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short"])
-def test_a_broken_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"", r" \(.*\)"), (b"PK\x03\x04 cut short", r" \(.*\)"), (b"hi\n", "")]
+)
+def test_a_broken_checkpoint_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
     (tmp_path / "half.pth").write_bytes(content)
-    with pytest.raises(RunError, match=r"half\.pth: not a readable checkpoint"):
+    asks = r"; is it a PyTorch or safetensors file, and complete\?"
+    with pytest.raises(RunError, match=rf"half\.pth: not a readable checkpoint{reason}{asks}"):
         checkpoint.load(tmp_path / "half.pth")
 
 

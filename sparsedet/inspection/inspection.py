@@ -99,11 +99,16 @@ def inspect_data(
 
 
 def repeated_boxes(dataset: Dataset) -> Iterator[Box]:
-    """Yield the boxes that repeat the class and position of an earlier one on their image."""
+    """Yield the boxes that repeat the class and position of an earlier one on their image.
+
+    A crowd region is no box: it may be where an object is.
+    """
     known: set[tuple[int, int, tuple[float, ...]]] = set()
     for box in dataset.boxes:
+        if box.iscrowd:
+            continue
         key = box.image_id, box.category_id, tuple(round(value, 1) for value in box.xyxy)
-        if key in known and not box.iscrowd:
+        if key in known:
             yield box
         known.add(key)
 

@@ -54,7 +54,7 @@ def write_copy(
         else:
             written[ANNOTATIONS] = dataset
         write_json(temporary / REPORT, _report(inspection, written), indent=1)
-    return {name: len(part.boxes) for name, part in written.items()}
+    return {name: _boxes(part) for name, part in written.items()}
 
 
 def _by_split(dataset: Dataset, inspection: Inspection) -> dict[str, Dataset]:
@@ -84,12 +84,17 @@ def _without_repeated(dataset: Dataset) -> Dataset:
     return replace(dataset, boxes=tuple(box for box in dataset.boxes if box.id not in repeated))
 
 
+def _boxes(dataset: Dataset) -> int:
+    """Return the number of boxes, as `inspect` counts them: without crowd regions."""
+    return sum(dataset.counts().values())
+
+
 def _report(inspection: Inspection, written: Mapping[str, Dataset]) -> dict[str, Any]:
     return {
         "source": str(inspection.source),
         "format": inspection.format,
         "written": {
-            name: {"images": len(dataset.images), "boxes": len(dataset.boxes)}
+            name: {"images": len(dataset.images), "boxes": _boxes(dataset)}
             for name, dataset in written.items()
         },
         "faults": inspection.faults.as_json(),

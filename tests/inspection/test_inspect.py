@@ -127,6 +127,22 @@ def test_people_see_every_kind_with_its_places(tmp_path: Path) -> None:
     assert "COCO, images in" in shown.out
 
 
+def test_a_box_that_equals_a_crowd_region_is_kept(tmp_path: Path) -> None:
+    write_image(tmp_path / "images/a.jpg")
+    place = {"image_id": 1, "category_id": 1, "bbox": [10, 20, 30, 40]}
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 120, "height": 80}],
+        "annotations": [{"id": 1, "iscrowd": 1, **place}, *({"id": n, **place} for n in (2, 3))],
+        "categories": [{"id": 1, "name": "dog"}],
+    }
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    made = sparsedet_here("inspect", tmp_path, "--fix", tmp_path.with_name("out"), "--json")
+    assert _counts(made.json()) == {"box-repeated": 1}
+    boxes = read_coco(tmp_path.with_name("out") / "annotations.json").boxes
+    assert [box.iscrowd for box in boxes] == [True, False]
+    assert made.json()["fix"]["boxes"] == {"annotations.json": 1}  # without the crowd region
+
+
 def test_a_repaired_copy_has_no_faults_and_the_right_values(tmp_path: Path) -> None:
     file, out = _faulty(tmp_path / "data"), tmp_path / "out"
     before = file.read_bytes()

@@ -7,7 +7,7 @@ from sparsedet.errors import PlaceAwayError, PlaceGoneError
 from sparsedet.ledger import Ledger, LedgerBox, Place
 from sparsedet.loop.reviews import Connections, Say
 from sparsedet.loop.settings import Settings
-from sparsedet.push_modes import Progress, UndoReport, no_progress
+from sparsedet.push_modes import OnOffer, Progress, UndoReport, no_progress
 
 
 def undo_push(
@@ -50,7 +50,9 @@ def undo_push(
         )
         # Even without boxes: a view may be left over.
         try:
-            ids |= _left_up(ledger, connections, place, known, round)
+            offer = _on_offer(ledger, connections, place)
+            if offer is not None:
+                ids |= _left_up(offer, known, round)
             report = connections.mode(place).undo(
                 place.project, place.review_project, ids, dry_run=dry_run, progress=progress
             )
@@ -58,11 +60,16 @@ def undo_push(
             say(f"{error}: nothing to withdraw there")
             ledger.mark_gone(place)
             continue
+        gone = report.region_ids
+        if offer is not None:
+            # An undo that was killed may have taken them down without a record of it.
+            up = offer.boxes.keys() | offer.busy
+            gone |= {id for id in ids - up if not known[id].is_reviewed}
         if not dry_run:
-            ledger.withdraw(report.region_ids)
+            ledger.withdraw(gone)
         for name in ("predictions", "drafts", "tasks", "views"):
             total[name] += getattr(report, name)
-        taken |= report.region_ids
+        taken |= gone
         kept |= report.kept
     held = {
         box.region_id
@@ -99,28 +106,24 @@ def _unrecorded(
     return found
 
 
-def _left_up(
-    ledger: Ledger,
-    connections: Connections,
-    place: Place,
-    known: Mapping[str, LedgerBox],
-    round: int | None,
-) -> frozenset[str]:
+def _on_offer(ledger: Ledger, connections: Connections, place: Place) -> OnOffer | None:
+    """Return what a place shows; None if it is out of reach."""
+    try:
+        return connections.mode(place).on_offer(place.review_project, ledger.pushed_images(place))
+    except PlaceAwayError:
+        return None
+
+
+def _left_up(offer: OnOffer, known: Mapping[str, LedgerBox], round: int | None) -> frozenset[str]:
     """Return boxes that are up although withdrawn, or that the ledger does not know.
 
     A request may arrive after an undo, or a push may have been killed before it was recorded.
 
     Args:
-        ledger: the ledger.
-        connections: connections to the annotation tools.
-        place: where to look.
+        offer: what a place shows.
         known: the ledger's boxes by region id.
         round: only its boxes; None: all, including unknown ones.
     """
-    try:
-        offer = connections.mode(place).on_offer(place.review_project, ledger.pushed_images(place))
-    except PlaceAwayError:
-        return frozenset()
     return frozenset(
         id
         for id in offer.boxes

@@ -111,6 +111,20 @@ def put_up_again(project: SmallProject) -> None:
     assert set(open_boxes(project)) == {"a.png", "b.png", "c.png"}
 
 
+def test_an_undo_that_was_killed_before_its_record_is_completed(project: SmallProject) -> None:
+    project.review("a.png", without("wrong"))
+    work = project.workspace.root
+    with patch.object(Ledger, "withdraw", side_effect=KeyboardInterrupt):
+        project.command("push", "--undo", "--data", work)
+    assert open_boxes(project) == {}
+    assert list(project.outcomes().values()).count("pending") == 4
+    project.command("push", "--undo", "--data", work)
+    outcomes = project.outcomes()
+    assert outcomes.pop("v1-right-a.png") == "accepted"
+    assert outcomes.pop("v1-wrong-a.png") == "rejected"
+    assert set(outcomes.values()) == {"withdrawn"}
+
+
 def test_another_undo_takes_back_what_arrived_after_the_first(project: SmallProject) -> None:
     put_up_again(project)
     work = project.workspace.root

@@ -64,15 +64,7 @@ def record_push(
         queue = [one for one in queue if one.tool_id in images]
     images |= {one.tool_id: one.image for one in queue}
     resize(session, {id: (image.width, image.height) for id, image in images.items()}, at.source)
-    recorded = session.scalar(
-        select(Push)
-        .where(at_place(Push, at))
-        .where(Push.model_version == push.model_version, Push.round.is_(push.round))
-    )
-    if recorded is None:
-        session.add(push)
-        session.flush()
-        recorded = push
+    recorded = _recorded(session, push)
     # The place exists again, even if it was deleted before.
     session.execute(update(Push).where(at_place(Push, at)).values(gone=False))
     versions = {one.tool_id: one.image.tool_version for one in queue}
@@ -82,6 +74,20 @@ def record_push(
     shown = {tool_id: digests[tool_id] for tool_id in images.keys() & digests.keys()}
     note_digests(session, shown, at.source)
     return new
+
+
+def _recorded(session: Session, push: Push) -> Push:
+    """Return the row of a push: that of an earlier call, or a new one."""
+    recorded = session.scalar(
+        select(Push)
+        .where(at_place(Push, push.place))
+        .where(Push.model_version == push.model_version, Push.round.is_(push.round))
+    )
+    if recorded is None:
+        session.add(push)
+        session.flush()
+        recorded = push
+    return recorded
 
 
 def note_digests(session: Session, digests: Mapping[str, str], source: Source) -> None:
@@ -105,15 +111,7 @@ def restore_push(
 ) -> int:
     """Add what is missing of a push; see `LedgerCheckup.restore_push`."""
     at = push.place
-    recorded = session.scalar(
-        select(Push)
-        .where(at_place(Push, at))
-        .where(Push.model_version == push.model_version, Push.round.is_(push.round))
-    )
-    if recorded is None:
-        session.add(push)
-        session.flush()
-        recorded = push
+    recorded = _recorded(session, push)
     known = set(session.scalars(select(LedgerBox.region_id)))
     missing = [one for one in boxes if one[0].region_id not in known]
     rows = [_row(mined, image, category, recorded) for mined, image, category in missing]

@@ -238,6 +238,14 @@ def strict_option(panel: str | None = None) -> Any:
     )
 
 
+TakeOver = Annotated[
+    bool,
+    typer.Option(
+        "--take-over",
+        help="Take the project over from another workspace or push mode, and withdraw its boxes "
+        "that are up for review and untouched.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Images = Annotated[Path | None, images_option()]
 Split = Annotated[str | None, split_option()]

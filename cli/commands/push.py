@@ -14,7 +14,7 @@ from sparsedet.loop.workspace import Workspace, enclosing, owner_id
 from sparsedet.wording import counted
 
 from ..display import progress_bar
-from ..options import DEFAULT_TOOL, Json, Url, complete_modes, push_mode, tool_option
+from ..options import DEFAULT_TOOL, Json, TakeOver, Url, complete_modes, push_mode, tool_option
 from ..output import command, echo, emit_json, say
 
 if TYPE_CHECKING:
@@ -49,14 +49,7 @@ def push(
             "empty review tasks that sparsedet created; with MINED, only those of one round.",
         ),
     ] = False,
-    take_over: Annotated[
-        bool,
-        typer.Option(
-            "--take-over",
-            help="Take the project over from another workspace or push mode, and withdraw its "
-            "boxes that are up for review and untouched.",
-        ),
-    ] = False,
+    take_over: TakeOver = False,
     project: Annotated[
         str | None,
         typer.Option("--project", help="The annotated project's number. Default: the workspace's."),

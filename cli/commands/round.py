@@ -11,7 +11,7 @@ import typer
 from sparsedet.loop.workspace import Workspace, owner_id
 
 from ..display import Display, live_display
-from ..options import Json, complete_devices, complete_methods
+from ..options import Json, TakeOver, complete_devices, complete_methods
 from ..output import command, emit_json, fitted
 from .round_results import show_round
 
@@ -38,14 +38,7 @@ def run_round(
         bool,
         typer.Option("--push-anyway", help="Push boxes even if the model seems to be guessing."),
     ] = False,
-    take_over: Annotated[
-        bool,
-        typer.Option(
-            "--take-over",
-            help="Take the project over from another workspace or push mode, and withdraw its "
-            "boxes that are up for review and untouched.",
-        ),
-    ] = False,
+    take_over: TakeOver = False,
     budget: Annotated[
         str | None,
         typer.Option(

@@ -1,6 +1,8 @@
 """The launcher of several processes: what it says when one of them can't say anything."""
 
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch.distributed.launcher.api as launcher
@@ -9,6 +11,19 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from sparsedet.cli.commands.train import Launch, launch
 from sparsedet.errors import TrainingError
 
+INTERRUPTED = """
+import atexit, os
+import torch.distributed.launcher.api as launcher
+from sparsedet.cli.commands.train import Launch, launch
+
+def interrupted(*_arguments):
+    print("last words")
+    raise KeyboardInterrupt
+
+atexit.register(os.abort)  # as threads of torch's store may do while the interpreter exits
+launcher.elastic_launch = lambda config, entrypoint: interrupted
+launch(Launch(2, 1, 0, "auto"))
+"""
 KILLED, TERMINATED = -signal.SIGKILL, -signal.SIGTERM
 
 
@@ -43,3 +58,13 @@ def test_others_have_reported_their_errors(
     with pytest.raises(SystemExit) as end:
         launch_with(monkeypatch, codes)
     assert end.value.code == status
+
+
+def test_an_interrupted_launcher_is_not_aborted_while_it_exits() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", INTERRUPTED],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "last words\n", "")

@@ -15,6 +15,7 @@ _CAUSES: Mapping[int, str] = {
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.ENFILE: "close programs that hold many open files",
     errno.EIO: "check the disk",
+    errno.ENOTDIR: "choose a path that does not lead through a file",
 }
 """errno -> what the user can do about it."""
 

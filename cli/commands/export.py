@@ -30,7 +30,8 @@ def export(
         str | None,
         typer.Option(
             "--format",
-            help="onnx or torchscript. Default: onnx for a name that ends in .onnx.",
+            help="onnx or torchscript. Default: onnx for a name that ends in .onnx, else "
+            "torchscript.",
             autocompletion=complete_exports,
         ),
     ] = None,
@@ -64,6 +65,7 @@ def export(
         raise ExportError(f"--format {wanted}: expected {one_of(FORMATS)}")
     source = open_source(check) if check else None
     folder = find_run(run)
+    folder.info()  # raises an error if this is not a run
     with progress_bar() as report:
         report(f"exporting {output.name}", 0, 1)
         card = export_run(folder, output, chosen)

@@ -52,7 +52,8 @@ def run_round(
         typer.Option(
             "--iterations",
             min=1,
-            help="Number of training iterations. Default: from sparsedet.toml.",
+            help="Number of training iterations. Default: SOLVER.MAX_ITER of sparsedet.toml or "
+            "the configuration.",
             rich_help_panel=_TRAINING,
         ),
     ] = None,

@@ -52,7 +52,7 @@ def simulate(
         float,
         typer.Option(
             "--misses",
-            help="Probability that a wrong box is overlooked and kept.",
+            help="Probability that a wrong box is overlooked and kept, 0 to 1.",
             rich_help_panel=_REVIEWER,
         ),
     ] = 0.0,
@@ -60,7 +60,7 @@ def simulate(
         float,
         typer.Option(
             "--wrong-clicks",
-            help="Probability that a correct box is deleted.",
+            help="Probability that a correct box is deleted, 0 to 1.",
             rich_help_panel=_REVIEWER,
         ),
     ] = 0.0,
@@ -69,7 +69,7 @@ def simulate(
         typer.Option(
             "--jitter",
             help="Standard deviation of the edges of a corrected or drawn box, as a share of its "
-            "width or height.",
+            "width or height, 0 to 0.2.",
             rich_help_panel=_REVIEWER,
         ),
     ] = 0.0,
@@ -77,7 +77,7 @@ def simulate(
         float,
         typer.Option(
             "--draw-share",
-            help="Probability that an object without a box is noticed and drawn.",
+            help="Probability that an object without a box is noticed and drawn, 0 to 1.",
             rich_help_panel=_REVIEWER,
         ),
     ] = 1.0,

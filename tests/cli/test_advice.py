@@ -33,6 +33,7 @@ def test_each_command_resumes_in_its_own_way(arguments: list[str], end: str) -> 
         (errno.EROFS, "use a writable disk"),
         (errno.EACCES, "check the permissions"),
         (errno.EMFILE, r"ulimit -n"),
+        (errno.ENOTDIR, "choose a path that does not lead through a file"),
     ],
 )
 def test_causes_are_known(number: int, said: str) -> None:

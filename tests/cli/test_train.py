@@ -162,7 +162,7 @@ def test_minutes_choose_the_iterations_once(data: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
     # Nothing is measured for a run that can't start.
     again = train_elsewhere(data, run, *minutes)
-    assert "the output folder is not empty; --resume continues it" in again.error()
+    assert "the output folder is not empty; pass --resume to continue the run, or" in again.error()
     assert " s here: " not in again.err
 
 

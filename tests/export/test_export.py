@@ -187,3 +187,5 @@ def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     write_text(folder.config, short_config(6, method="plain").dump())
     folder.write_info(RunInfo("run-1", "plain", 1, "-", "-", [(1, "a")], "-"))
     assert "finish the training" in sparsedet_here("export", folder.root, "-o", "m.onnx").error()
+    nothing = sparsedet_here("export", tmp_path / "typo", "-o", "m.onnx").error()
+    assert "typo: no run here (run.json is missing)" in nothing

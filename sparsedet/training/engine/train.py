@@ -50,7 +50,8 @@ def check_empty(run: RunFolder) -> None:
     if run.root.is_file():
         raise RunError(f"{run.root}: a file, not a folder; choose another with -o")
     if run.root.exists() and not is_empty_folder(run.root):
-        hint = "--resume continues it; or choose" if run.info_file.exists() else "choose"
+        begun = run.info_file.exists()
+        hint = "pass --resume to continue the run, or choose" if begun else "choose"
         raise RunError(f"{run.root}: the output folder is not empty; {hint} another with -o")
 
 

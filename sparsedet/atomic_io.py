@@ -1,5 +1,6 @@
 """Atomic writes: a crash leaves the old content or the new, never a mix."""
 
+import errno
 import filecmp
 import gc
 import hashlib
@@ -19,6 +20,7 @@ _LONGEST_NAME = 230
 """Bytes; file systems allow 255, and temporary names are longer."""
 _HALF_WRITTEN = ".*.tmp"
 """Pattern of the names that `_temporary` returns."""
+_OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _WRITER = re.compile(r"\..+\.([0-9]{1,9})\.tmp(-journal|-wal|-shm)?")
 
 
@@ -58,6 +60,12 @@ def atomic_path(target: Path, *, durable: bool = True, through_link: bool = True
         temporary.replace(target)
         if durable:
             sync_folder(target.parent)
+    except OSError as error:
+        # Users know only the target, and a write to a full disk names no file at all.
+        is_unnamed = error.filename is None and error.errno in _OF_DISK
+        if is_unnamed or str(error.filename) == str(temporary):
+            error.filename = str(target)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,5 +1,6 @@
 """Atomic writes: the old content or the new, never a mix."""
 
+import errno
 import math
 import os
 from pathlib import Path
@@ -40,6 +41,35 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         write_text(target, "new \ud800")
     assert target.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("failing", ["write", "rename"])
+def test_an_error_names_the_file_and_not_its_temporary_name(
+    failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "a.json"
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if failing == "write":
+        monkeypatch.setattr(os, "fsync", full)
+    else:
+        target.mkdir()
+        (target / "in the way").touch()
+    with pytest.raises(OSError, match=r"a\.json") as raised:
+        write_text(target, "new")
+    assert raised.value.filename == str(target)
+
+
+def test_an_error_of_something_else_names_no_file(tmp_path: Path) -> None:
+    def read() -> None:
+        with atomic_path(tmp_path / "a.json"):
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+
+    with pytest.raises(ConnectionResetError) as raised:
+        read()
+    assert raised.value.filename is None
 
 
 @pytest.mark.parametrize("exists", [False, True], ids=["new", "empty"])

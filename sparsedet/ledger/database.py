@@ -19,6 +19,17 @@ _MOVE = "move it away and run `sparsedet review` to rebuild a workspace's ledger
 _BUSY_SECONDS = 30.0
 """Seconds to wait for another process that is writing."""
 
+_CAUSES = {
+    sqlite3.SQLITE_FULL: "free up space, then run it again",
+    sqlite3.SQLITE_BUSY: "close what else has the file open, then run it again",
+    sqlite3.SQLITE_LOCKED: "close what else has the file open, then run it again",
+    sqlite3.SQLITE_READONLY: "check the permissions of the file and its folder",
+    sqlite3.SQLITE_CANTOPEN: "check the permissions of the file and its folder",
+    sqlite3.SQLITE_IOERR: "check the disk",
+    sqlite3.SQLITE_CORRUPT: "`sparsedet check` finds what is damaged",
+}
+"""SQLite's primary result code -> what the user can do about it."""
+
 
 def open_engine(path: Path) -> Engine:
     """Return an engine for the SQLite file `path`, for read transactions."""
@@ -66,9 +77,23 @@ def create_or_migrate(engine: Engine, path: Path) -> None:
                     migrate(connection, schema)
                 connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA}")
     except OperationalError as error:
-        raise SparseDetError(f"{path}: can't open the ledger ({error.orig})") from error
+        raise unusable(path, "open", error) from error
     except DatabaseError as error:
         raise SparseDetError(f"{path}: not a ledger ({error.orig}); {_MOVE}") from error
+
+
+def unusable(path: Path, verb: str, error: DatabaseError) -> SparseDetError:
+    """Return the error for a ledger that SQLite can't read or write.
+
+    Args:
+        path: of the file.
+        verb: what failed.
+        error: from SQLite.
+    """
+    # The upper bits tell variants of a cause apart.
+    cause = _CAUSES.get(getattr(error.orig, "sqlite_errorcode", 0) & 0xFF)
+    advice = f"; {cause}" if cause else ""
+    return SparseDetError(f"{path}: can't {verb} the ledger ({error.orig}){advice}")
 
 
 def _schema(connection: Connection, path: Path) -> int:

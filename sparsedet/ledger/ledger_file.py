@@ -9,7 +9,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from sparsedet.errors import SparseDetError
-from sparsedet.ledger.database import create_or_migrate, for_writing, open_engine
+from sparsedet.ledger.database import create_or_migrate, for_writing, open_engine, unusable
 
 
 class LedgerFile:
@@ -55,4 +55,4 @@ class LedgerFile:
             # Other database errors are bugs in our statements.
             if type(error) not in (OperationalError, DatabaseError):
                 raise
-            raise SparseDetError(f"{self.path}: can't use the ledger ({error.orig})") from error
+            raise unusable(self.path, "use", error) from error

@@ -1,5 +1,6 @@
 """A ledger's file: created atomically, shared by processes, never mistaken for another."""
 
+import re
 import signal
 import sqlite3
 import subprocess
@@ -11,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, event
 
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger
@@ -169,5 +171,44 @@ def test_reading_waits_for_a_writer(ledger: Ledger) -> None:
 def test_writing_waits_for_a_writer(ledger: Ledger) -> None:
     def write() -> None:
         assert ledger.record_push(new_push(), MINED, dataset()) == 3
+
+    _while_locked(ledger.path, "IMMEDIATE", write)
+
+
+@pytest.mark.parametrize(
+    ("pragma", "said"),
+    [
+        ("max_page_count = 1", "disk is full); free up space, then run it again"),
+        ("query_only = 1", "readonly database); check the permissions of the file and its folder"),
+    ],
+)
+def test_an_error_says_what_to_do(ledger: Ledger, pragma: str, said: str) -> None:
+    def limit(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute(f"PRAGMA {pragma}")
+
+    def fill() -> None:
+        with closing(Ledger(ledger.path)) as other:
+            for number in range(200):
+                other.record_push(new_push(f"v{number}"), MINED, dataset())
+
+    event.listen(Engine, "connect", limit)
+    try:
+        with pytest.raises(SparseDetError, match=re.escape(said)):
+            fill()
+    finally:
+        event.remove(Engine, "connect", limit)
+
+
+def test_a_ledger_that_stays_locked_says_so(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparsedet.ledger.database._BUSY_SECONDS", 0.1)
+
+    def write() -> None:
+        with (
+            closing(Ledger(ledger.path)) as other,
+            pytest.raises(SparseDetError, match=r"locked\); close what else has the file open"),
+        ):
+            other.record_push(new_push(), MINED, dataset())
 
     _while_locked(ledger.path, "IMMEDIATE", write)

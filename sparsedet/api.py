@@ -188,7 +188,7 @@ def mine(
     """Find boxes that the annotators missed, as `sparsedet mine` does.
 
     Args:
-        run: run folder of a finished training.
+        run: run folder of a finished training, or a workspace (the model of its last round).
         data: the annotations; see `read`.
         images: the image folder.
         target_precision: minimum expected share of right boxes, 0 to 1; None: whatever saves
@@ -207,10 +207,11 @@ def mine(
     from sparsedet.completeness.selection import Selection
     from sparsedet.config.training_config import read_config
     from sparsedet.loop.data_sources import FOR_MINING, read_data
+    from sparsedet.prediction.detector import find_run
     from sparsedet.runtime.unreadable import UnreadableImages
     from sparsedet.training.engine.train import choose_device
 
-    folder = RunFolder(Path(run))
+    folder = find_run(Path(run))
     source = read_data(str(data), _path(images), reading=FOR_MINING)
     dataset = source.with_classes(name for _, name in folder.info().classes)
     config = read_config(folder.config)

@@ -6,6 +6,7 @@ import pytest
 
 import sparsedet
 from sparsedet.annotations import Dataset, read_coco, write_coco
+from sparsedet.loop.settings import Settings, Source
 from sparsedet.training.engine import train
 from tests.integrations.files.formats.datasets import write, write_image
 from tests.prediction.random_run import make_random_run
@@ -48,3 +49,16 @@ def test_mining_needs_no_box_of_every_class(tmp_path: Path) -> None:
     xml = f"<annotation><filename>a.jpg</filename>{size}{entry}</annotation>"
     write(voc, "Annotations/a.xml", xml)
     assert isinstance(sparsedet.mine(run, voc, device="cpu"), tuple)
+
+
+def test_mining_with_a_workspace_takes_the_model_of_its_last_round(
+    data: Path, tmp_path: Path
+) -> None:
+    workspace = sparsedet.Workspace(tmp_path / "work")
+    workspace.root.mkdir()
+    workspace.write_settings(Settings(source=Source(tool="files", url=".", project="data")))
+    with pytest.raises(sparsedet.SparseDetError, match="no round has a model yet"):
+        sparsedet.mine(workspace.root, data, device="cpu")
+    make_random_run(workspace.round(1).run.root)
+    write_coco(Dataset((), (), ()), workspace.round(1).run.training_data)
+    assert isinstance(sparsedet.mine(workspace.root, data, device="cpu"), tuple)

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import yaml
 from sparsedet.annotations import Box, Category, Dataset, read_coco, write_coco
 from sparsedet.annotations.matching import iou_matrix, match
 from sparsedet.annotations.mined_boxes import MinedBox, read_mined
+from sparsedet.config.training_config import load_config
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
@@ -25,7 +27,7 @@ from sparsedet.integrations.label_studio.labelling_config.label_config import (
 )
 from sparsedet.integrations.label_studio.projects import export_tasks
 from sparsedet.loop.round_report import review_projects
-from sparsedet.loop.settings import read_settings, write_settings
+from sparsedet.loop.settings import Settings, read_settings, write_settings
 from sparsedet.loop.workspace import Workspace
 from sparsedet.simulation import Behaviour, Reviewer, simulate_reviews
 from sparsedet.simulation.scenes import make_scenes
@@ -280,3 +282,13 @@ def test_the_mark_of_complete_images_is_read() -> None:
     assert parse_config(added, "7").complete == CompleteMark(
         "sparsedet_complete", "image", "complete"
     )
+
+
+def test_settings_that_the_questions_suggest_are_valid() -> None:
+    source = {"source": {"tool": "files", "url": ".", "project": "cards"}}
+    changed = Settings.model_validate(source | tomllib.loads(block("settings", "toml")))
+    assert (changed.training.minutes, changed.review.budget) == (20.0, "2h")
+    assert changed.rounds.stop_at == 0.98
+    weights = Settings.model_validate(source | tomllib.loads(block("weights", "toml"))).training
+    config = load_config(weights.config, weights.overrides())
+    assert "WEIGHTS: /data/weights.pth" in config.dump()

@@ -199,7 +199,10 @@ def detect_format(path: Path) -> str:
             f"{path}: images without annotations; pass the file or folder with the annotations, "
             "such as one with annotations.json and images/"
         )
-    expected = "; ".join(f"{name}: {candidate.layout}" for name, candidate in formats.items())
+    # The layouts of all formats would be too long for an error.
+    usual = [f"{name}: {format.layout}" for name, format in formats.items() if format.can_write]
+    others = ", ".join(format.title for format in formats.values() if not format.can_write)
+    expected = "; ".join([*usual, f"also {others}"] if others else usual)
     raise AnnotationError(f"{path}: not a format that sparsedet reads ({expected})")
 
 

@@ -39,7 +39,11 @@ _MARKS = (
     (".csv", rb"^[^\n]*(annotation_id|lead_time)", "a csv of Label Studio (its JSON is read)"),
     (".csv", rb"region_shape_attributes", "a csv of VIA (its JSON is read)"),
     (".csv", rb"^(TRAIN|TEST|VALIDATION?|UNASSIGNED),", "a csv of Google's AutoML"),
-    (".csv", rb"(?i)(xmin|x_min|x1).*(ymin|y_min|y1)", "a csv of boxes with unknown columns"),
+    (
+        ".csv",
+        rb"(?i)(xmin|x_min|x1|x_?cent|cent\w*_?x\b).*(ymin|y_min|y1|y_?cent|cent\w*_?y\b)",
+        "a csv of boxes with unknown columns",
+    ),
     (".txt", rb"^[A-Za-z_]+(?: " + _NUMBER + rb"){14,15} *\r?$", "KITTI's labels"),
     (
         ".txt",

@@ -73,6 +73,8 @@ class ReleasedSplit:
     layout: _Layout
 
 
+_HEAD = 4096
+"""Number of leading bytes in which a JSON file must begin."""
 _PAPER: dict[str, Any] = yaml.safe_load(paper_file().read_text(encoding="utf-8"))
 
 RELEASED: dict[str, ReleasedSplit] = {
@@ -221,7 +223,7 @@ def is_at_hand(split: ReleasedSplit, data_root: Path | None) -> bool:
 
 
 def format_of(path: Path) -> str:
-    """Return the format to read; unrecognised files are read as COCO."""
+    """Return the format to read; unrecognised files are read as COCO if they may be JSON."""
     if path.is_dir():
         # Other tools may have left files of their own in a COCO project.
         is_project = Workspace(path).annotations.is_file() and load_format("coco").detect(path)
@@ -229,7 +231,15 @@ def format_of(path: Path) -> str:
     found = next((name for name in format_names() if load_format(name).detect(path)), None)
     if found is None and (foreign := foreign_format(path)) is not None:
         raise SparseDetError(f"{path}: {foreign}")
+    if found is None and path.is_file() and not _may_be_json(path):
+        return detect_format(path)  # raises, with what there could be
     return found or "coco"
+
+
+def _may_be_json(path: Path) -> bool:
+    """Whether a file begins like a JSON object."""
+    with path.open("rb") as file:
+        return file.read(_HEAD).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{"
 
 
 def _published(name: str, images: Path | None, data_root: Path | None) -> tuple[Path, Path]:

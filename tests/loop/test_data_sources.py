@@ -9,8 +9,9 @@ import pytest
 
 from sparsedet.annotations import Box, Category, Dataset, Image, write_coco
 from sparsedet.errors import SparseDetError
-from sparsedet.formats import load_format
+from sparsedet.formats import format_names, load_format
 from sparsedet.loop.data_sources import PUBLISHED, RELEASED, is_at_hand, read_data, released_file
+from tests.cli.command import sparsedet_here
 from tests.integrations.files.formats.datasets import objects, write_images
 
 DATASET = Dataset(
@@ -128,6 +129,38 @@ def test_what_is_not_there_is_named(
         Path(data).write_text(json.dumps(content))
     with pytest.raises(SparseDetError, match=message):
         read_data(data, data_root=tmp_path if root else None)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.csv", b"name;size\n"), ("a.xml", b"<notes/>"), ("a.png", b"\x89PNG"), ("a", b"words")],
+)
+def test_files_of_unknown_formats_are_not_called_broken_json(
+    name: str, content: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SparseDetError, match="not a format that sparsedet reads"):
+        read_data(str(tmp_path / name))
+
+
+def test_a_coco_file_may_have_any_suffix(tmp_path: Path) -> None:
+    file = tmp_path / "train.coco"
+    write_coco(DATASET, file)
+    images = write_images(DATASET, tmp_path / "photos")
+    assert objects(read_data(str(file), images).dataset) == objects(DATASET)
+
+
+def test_the_formats_to_choose_from_fit_into_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Errors on the terminal are cut at 500 characters."""
+    (tmp_path / "some/long/path/of/a/folder").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    result = sparsedet_here("inspect", "some/long/path/of/a/folder")
+    assert result.status == 1
+    assert "[...]" not in result.err
+    for name in format_names():
+        assert name in result.err or load_format(name).title in result.err
 
 
 def test_released_splits_are_the_published_ones() -> None:

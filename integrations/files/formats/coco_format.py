@@ -32,10 +32,7 @@ class CocoFormat:
     """
 
     title = "COCO"
-    layout = (
-        "a .json file, a folder with annotations.json and images/, or a folder with a .json file "
-        "per split"
-    )
+    layout = "a .json file, or a folder with annotations.json or a .json file per split"
     needs_images = False
     lists_classes = True
     can_write = True

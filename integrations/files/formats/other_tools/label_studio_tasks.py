@@ -26,7 +26,14 @@ _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
 _LOCAL_FILES = "/data/local-files"
 """Address of files that Label Studio serves itself; `d` is their path."""
 _IMAGE_KEYS = ("image", "img", "url", "image_url", "file_name", "filename")
-_SHAPES = ("rectangle", "polygon", "ellipse", "brush", "keypoint", "vector", "videorectangle")
+_WITHOUT_BOX = {
+    "brush": "brush mask",
+    "bitmask": "bit mask",
+    "magicwand": "magic wand mask",
+    "keypoint": "point",
+    "vector": "line",
+}
+_SHAPES = ("rectangle", "polygon", "ellipse", *_WITHOUT_BOX, "videorectangle")
 _MIN_KEYS = frozenset({"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"})
 """Keys of JSON-MIN without regions."""
 _PLACE_KEYS = (
@@ -34,7 +41,6 @@ _PLACE_KEYS = (
     *("original_width", "original_height"),
 )
 """Keys of a shape's value, without its labels."""
-_WITHOUT_BOX = {"brush": "brush mask", "keypoint": "point", "vector": "line"}
 
 
 def read_tasks(root: Path, file: Path, faults: Faults) -> list[Record]:

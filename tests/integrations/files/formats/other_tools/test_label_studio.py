@@ -179,6 +179,7 @@ def test_what_is_wrong_is_left_out_and_listed(tmp_path: Path) -> None:
             "a.jpg",
             *good,
             region("dog", "brushlabels", rle=[1], format="rle"),
+            region("dog", "bitmasklabels", imageDataURL="data:image/png;base64,"),
             region("dog", "keypointlabels", x=1, y=2, width=1),
             region(**{**VALUE, "width": "wide"}),
             {**region(), "id": "r2", "value": VALUE},
@@ -195,6 +196,7 @@ def test_what_is_wrong_is_left_out_and_listed(tmp_path: Path) -> None:
         "box-broken",
         "image-broken",
         "image-missing",
+        "no-box",
         "no-box",
         "no-box",
     ]

@@ -12,6 +12,7 @@ from sparsedet.annotations import Category, Dataset
 from sparsedet.atomic_io import write_json
 from sparsedet.errors import RunError, SparseDetError
 from sparsedet.reading import read_object
+from sparsedet.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +232,9 @@ def with_common_classes(
     boxes = [box for box in dataset.boxes if box.category_id not in others]
     negatives = (box for box in dataset.verified_negatives if box.category_id not in others)
     kept = tuple(category for category in dataset.categories if category.id not in others)
-    lost = len(dataset.boxes) - len(boxes)
+    lost = counted(len(dataset.boxes) - len(boxes), "box")
     parts = [
-        f"the training has no {', '.join(sorted(others.values()))} ({lost} boxes left out)"
+        f"the training has no {', '.join(sorted(others.values()))} ({lost} left out)"
         if others
         else "",
         f"the data has no {', '.join(sorted(missing))}" if missing else "",

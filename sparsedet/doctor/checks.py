@@ -23,6 +23,7 @@ from packaging.requirements import Requirement
 
 from sparsedet.errors import NotConfiguredError, SparseDetError
 from sparsedet.plugins import check_connection, integration_names
+from sparsedet.wording import counted
 
 PYTHON = (3, 11)
 """Minimum Python version."""
@@ -139,7 +140,7 @@ def check_device() -> Check:
             memory = torch.cuda.get_device_properties(0).total_memory / 2**30
             found = f"cuda: {torch.cuda.get_device_name(0)}, {memory:.0f} GiB"
         else:
-            found = f"cpu: {platform.machine()}, {torch.get_num_threads()} threads"
+            found = f"cpu: {platform.machine()}, {counted(torch.get_num_threads(), 'thread')}"
             if torch.version.cuda:
                 found += f"; torch is built for CUDA {torch.version.cuda}, {CPU_BUILD}"
     except Exception as error:  # whatever a broken installation raises

@@ -17,6 +17,7 @@ from sparsedet.annotations.entries import THINNEST
 from sparsedet.atomic_io import read_json
 from sparsedet.errors import AnnotationError
 from sparsedet.mining.detections import Detections
+from sparsedet.wording import counted
 
 Key = TypeVar("Key", int, str)
 
@@ -85,23 +86,12 @@ def read_detections(
             f"{path}: classes that the data does not have: {shown}; map them with --map "
             "THEIRS=OURS (--map THEIRS= leaves one out)"
         )
-    for left_out, what, expected in (
-        (flat, "boxes without an area", "[x, y, width, height]?"),
-        (
-            outside,
-            "boxes outside of their image",
-            "[x, y, width, height], in pixels of the upright image?",
-        ),
-    ):
-        if left_out:
-            logger.warning(
-                "%s: left out %d %s; is bbox %s (first: %s)",
-                path,
-                len(left_out),
-                what,
-                expected,
-                left_out[0].removeprefix(f"{path}: "),
-            )
+    if flat:
+        boxes = counted(len(flat), "box without an area", "boxes without an area")
+        _warn(path, boxes, "[x, y, width, height]?", flat[0])
+    if outside:
+        boxes = counted(len(outside), "box outside of the image", "boxes outside of their image")
+        _warn(path, boxes, "[x, y, width, height], in pixels of the upright image?", outside[0])
     if entries and not outside and not flat and not any(rows.values()):
         raise AnnotationError(
             f"{path}: none of its {len(entries)} entries is on an image of the data; image ids or "
@@ -310,6 +300,12 @@ def _inside(box: Sequence[float], image: Image) -> list[float] | None:
     left, top = max(box[0], 0.0), max(box[1], 0.0)
     right, bottom = min(box[2], float(image.width)), min(box[3], float(image.height))
     return [left, top, right, bottom] if min(right - left, bottom - top) >= THINNEST else None
+
+
+def _warn(path: Path, boxes: str, expected: str, first: str) -> None:
+    """Warn of boxes that were left out; `first` is the place of the first."""
+    first = first.removeprefix(f"{path}: ")
+    logger.warning("%s: left out %s; is bbox %s (first: %s)", path, boxes, expected, first)
 
 
 def _detections(image_id: int, found: Sequence[tuple[float, int, list[float]]]) -> Detections:

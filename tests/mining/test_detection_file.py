@@ -68,7 +68,7 @@ def test_boxes_are_clipped_to_their_image(tmp_path: Path, caplog: pytest.LogCapt
     entries = [entry(bbox=[-5, 10, 40, 300]), entry(bbox=[300, 10, 20, 20])]
     first, _ = read_detections(write(tmp_path, entries), DATA)
     assert first.boxes.tolist() == [[0, 10, 35, 100]]
-    assert "left out 1 boxes outside of their image" in caplog.text
+    assert "left out 1 box outside of the image" in caplog.text
     assert "entry 1" in caplog.text
 
 

@@ -43,6 +43,7 @@ from sparsedet.modeling.weights.timm_weights import (
     package_file,
     take_features,
 )
+from sparsedet.wording import counted
 
 logger = logging.getLogger(__name__)
 
@@ -214,10 +215,13 @@ def _differences(
         and not name.endswith(_STATISTICS)
     ]
     if unfilled:
-        verb = "start from random values" if is_detector else "don't fit"
-        differences.append(
-            f"{len(unfilled)} parameters of the model {verb}: {first_names(unfilled)}"
+        one, several = "doesn't fit", "don't fit"
+        if is_detector:
+            one, several = "starts from random values", "start from random values"
+        parameters = counted(
+            len(unfilled), f"parameter of the model {one}", f"parameters of the model {several}"
         )
+        differences.append(f"{parameters}: {first_names(unfilled)}")
     stages = {_stage(name) for name in own}
     unused = [
         name

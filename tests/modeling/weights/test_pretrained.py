@@ -158,7 +158,7 @@ def test_msras_weights_are_read_whole(resnet50: nn.Module, tmp_path: Path) -> No
     other["res4.6.conv3.weight"] = other.pop("backbone.bottom_up.res4.5.conv3.weight")
     with pytest.raises(
         ConfigError,
-        match=r"1 parameters of the model don't fit: backbone\.bottom_up\.res4\.5\.conv3\.weight; "
+        match=r"1 parameter of the model doesn't fit: backbone\.bottom_up\.res4\.5\.conv3\.weight; "
         r"1 of its own are not in the model: res4\.6\.conv3\.weight",
     ):
         load_fitting(model, other, "R-50.pkl")

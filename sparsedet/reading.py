@@ -208,8 +208,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise SparseDetError(f"{path}: nested too deeply for settings") from None
     except tomllib.TOMLDecodeError as error:
-        raise SparseDetError(
-            f'{path}: not valid TOML ({error}); text needs quotes, as in: device = "cpu"'
-        ) from error
+        # tomllib can't "overwrite" or "declare" what is there already.
+        if str(error).startswith("Cannot "):
+            hint = "a section or key may occur only once: change the existing line"
+        else:
+            hint = 'text needs quotes, as in: device = "cpu"'
+        raise SparseDetError(f"{path}: not valid TOML ({error}); {hint}") from error
     except ValueError as error:
         raise SparseDetError(f"{path}: holds a number of thousands of digits") from error

@@ -76,6 +76,8 @@ def test_keys_become_words_of_the_command_line() -> None:
     [
         ("[source", "not valid TOML"),
         ("@\n[training]\ndevice = gpu", 'text needs quotes, as in: device = "cpu"'),
+        ("@\n[training]\nseed = 1\nseed = 2", "may occur only once: change the existing line"),
+        ("@\n[training]\n[training]", "may occur only once: change the existing line"),
         ("", "the setting source is missing"),
         ("[source]\ntool = 'x'\nurl = ''", "the setting source.project is missing"),
         ("@\n[training]\nmethod = 'magic'", "training.method = 'magic': input should be 'plain'"),

@@ -238,7 +238,8 @@ class CocoFiles:
     def _edited(self, entry: Mapping[str, Any], region: ReviewedRegion) -> dict[str, Any]:
         category = self._category_ids[region.category]
         edited = {**entry, "category_id": category, "bbox": xywh(region.xyxy)}
-        if "segmentation" not in entry:  # otherwise the area is that of the mask
+        # Otherwise the area is that of the mask. Label Studio writes an empty one for a box.
+        if not entry.get("segmentation"):
             edited["area"] = _area(region)
         return edited
 

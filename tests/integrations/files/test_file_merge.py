@@ -66,6 +66,21 @@ def test_keys_that_only_escapes_can_write_stay(judged: Pulled) -> None:
     assert after["annotations"] != content["annotations"]
 
 
+@pytest.mark.parametrize(
+    ("mask", "area"), [([], 600), (None, 600), ([[82, 40, 102, 40, 102, 70]], 300)]
+)
+def test_the_area_of_a_moved_box_is_its_own_unless_it_has_a_mask(
+    judged: Pulled, mask: Any, area: float
+) -> None:
+    content = read(judged.annotations)
+    for entry in content["annotations"]:
+        entry |= {"segmentation": mask, "area": 300}
+    write(judged.annotations, content)
+    judged.memory.merge()
+    left = next(e for e in read(judged.annotations)["annotations"] if e.get("tool_id") == "left")
+    assert (left["bbox"], left["area"]) == ([82, 40, 20, 30], area)
+
+
 def test_a_linked_file_is_changed_where_it_is(judged: Pulled) -> None:
     shared = judged.folder.parent / "shared.json"
     judged.annotations.rename(shared)

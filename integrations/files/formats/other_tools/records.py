@@ -158,8 +158,7 @@ class _Finder:
 
     def __init__(self, folder: Path | None, records: Sequence[Record]) -> None:
         self._folder = folder
-        names = [name for record in records for name in record.names]
-        self._found = names_in(folder, names) if folder is not None else {}
+        self._found = _found_names(folder, records) if folder is not None else {}
         self.ambiguous: set[str] = set()
         """Images that a record may be of, among others."""
         self._files: list[str] | None = None
@@ -216,6 +215,18 @@ class _Finder:
             folder = self._folder
             self._files = [] if folder is None else list_files(folder, IMAGE_SUFFIXES)
         return self._files
+
+
+def _found_names(folder: Path, records: Sequence[Record]) -> dict[str, str]:
+    """Return names of files in a folder by the names that records give their images."""
+    found = dict(names_in(folder, [name for record in records for name in record.names]))
+    # Several names of one record may lead to the same file, which `names_in` gives to none then.
+    for place in range(max((len(record.names) for record in records), default=0)):
+        left = [r for r in records if place < len(r.names) and found.keys().isdisjoint(r.names)]
+        taken = set(found.values())
+        again = names_in(folder, [record.names[place] for record in left]) if left else {}
+        found |= {name: file for name, file in again.items() if file not in taken}
+    return found
 
 
 def _text(name: str, where: str) -> str:

@@ -39,6 +39,14 @@ def test_columns_are_found_by_name_or_order(text: str, folder: str, tmp_path: Pa
         assert images == tmp_path / folder
 
 
+@pytest.mark.parametrize("name", ["old/folder/a.jpg", "s3://bucket/a.jpg", "old/A.JPG"])
+def test_images_of_another_folder_are_found(name: str, tmp_path: Path) -> None:
+    """The folder of the file may be part of the name or not, and neither is there."""
+    write(tmp_path, "data/boxes.csv", TENSORFLOW + f"{name},120,80,cat,10,20,40,60\n")
+    write_image(tmp_path / "images/a.jpg")
+    assert list(objects(read_dataset(tmp_path).dataset)) == ["a.jpg"]
+
+
 def test_roboflow_has_a_file_per_split(tmp_path: Path) -> None:
     for split, name in (("train", "a.jpg"), ("valid", "b.jpg")):
         text = TENSORFLOW + f"{name},120,80,cat,10,20,40,60\n"

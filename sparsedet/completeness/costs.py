@@ -26,7 +26,43 @@ _PRIOR_SPREAD = 0.5
 _TIME_SPREAD = 0.6
 """... and of a review's time around its expected time."""
 _SEEN = 20
-"""Prior number of deleted boxes, and of boxes decided on a crop."""
+"""Prior number of deleted boxes of any expected precision, and of boxes decided on a crop."""
+_ALIKE = 0.05
+"""Standard deviation of the Gaussian kernel that smooths shares over expected precisions."""
+_GRID = np.linspace(0, 1, 41)
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedShare:
+    """Share of the boxes on no missing object that are deleted, by expected precision.
+
+    The others are left undecided. The surer the model, the more often it is something that people
+    can't decide either: an overall share would say little about boxes of other precision.
+    """
+
+    at_grid: tuple[float, ...] = (1.0, 1.0)
+    """Shares at evenly spaced expected precisions from 0 to 1; linear in between."""
+
+    @classmethod
+    def of(cls, deleted: Sequence[float], undecided: Sequence[float]) -> "DeletedShare":
+        """Return the shares in reviews; 1, as without undecided boxes, where there are few.
+
+        Args:
+            deleted: expected precision of each deleted box, 0 to 1.
+            undecided: the same of boxes left undecided.
+        """
+        rejected, left = _near(deleted) + _SEEN, _near(undecided)
+        return cls(tuple((rejected / (rejected + left)).tolist()))
+
+    def at(self, chances: Floats) -> Floats:
+        """Return the share at each expected precision, shape (N,)."""
+        return np.interp(chances, np.linspace(0, 1, len(self.at_grid)), self.at_grid)
+
+
+def _near(chances: Sequence[float]) -> Floats:
+    """Return the number of boxes around each grid point, shape (len(_GRID),)."""
+    distance = (_GRID[:, np.newaxis] - np.asarray(chances, dtype=np.float64)) / _ALIKE
+    return np.asarray(np.exp(-0.5 * distance**2).sum(axis=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +79,8 @@ class ReviewCosts:
     """Draw a box."""
     undecided: float = 0.05
     """Share of boxes that reviewers can't decide on a crop."""
-    deleted: float = 1.0
-    """Share of boxes on no missing object that are deleted. The others are left undecided, which
-    takes no longer than accepting them."""
+    deleted: DeletedShare = DeletedShare()
+    """Boxes left undecided take no longer than accepted ones."""
 
     def seconds(self, boxes: float, corrections: float, drawn: float) -> float:
         """Return the time for one image with these numbers of mined, corrected and drawn boxes."""
@@ -68,7 +103,8 @@ class ReviewCosts:
             chances: expected precision, shape (N,).
             object_chances: the chance of an object of any class, shape (N,).
         """
-        return np.asarray(object_chances - chances + self.deleted * (1 - object_chances))
+        deleted = self.deleted.at(chances) * (1 - object_chances)
+        return np.asarray(object_chances - chances + deleted)
 
     def saved(self, chances: Floats, object_chances: Floats) -> Floats:
         """Return the expected time saved by showing each box, shape (N,).
@@ -113,23 +149,24 @@ def estimated_costs(work: Sequence[ReviewWork], configured: ReviewCosts) -> Revi
     design = np.vstack([np.array(rows), np.diag(1 / spreads)])
     wanted = np.concatenate([times, prior / spreads])
     found, _ = nnls(design, wanted)
-    return replace(configured, **dict(zip(_TIMES, map(float, found), strict=True)))
+    image, box, correction, drawing = map(float, found)
+    return replace(configured, image=image, box=box, correction=correction, drawing=drawing)
 
 
 def with_undecided(
-    costs: ReviewCosts, *, deleted: int, undecided: int, reviewed: int
+    costs: ReviewCosts, *, deleted: Sequence[float], undecided: Sequence[float], reviewed: int
 ) -> ReviewCosts:
-    """Return the costs, adjusted by the share of undecided boxes so far.
+    """Return the costs, adjusted by the undecided boxes so far.
 
     Args:
         costs: review costs.
-        deleted: boxes deleted so far.
-        undecided: boxes left undecided so far.
-        reviewed: all boxes reviewed so far.
+        deleted: expected precision of each box deleted so far, 0 to 1.
+        undecided: the same of boxes left undecided so far.
+        reviewed: number of all boxes reviewed so far.
     """
     before = _SEEN * costs.undecided
     return replace(
         costs,
-        deleted=(deleted + _SEEN) / (deleted + undecided + _SEEN),
-        undecided=(before + undecided) / (_SEEN + reviewed),
+        deleted=DeletedShare.of(deleted, undecided),
+        undecided=(before + len(undecided)) / (_SEEN + reviewed),
     )

@@ -208,11 +208,10 @@ def test_images_without_mined_boxes_are_always_to_be_completed() -> None:
 
 
 def test_boxes_that_stay_undecided_cost_no_correction() -> None:
-    assert with_undecided(COSTS, deleted=0, undecided=0, reviewed=0) == COSTS
-    decided = with_undecided(COSTS, deleted=300, undecided=0, reviewed=900)
-    assert decided.deleted == 1
+    decided = with_undecided(COSTS, deleted=[0.5] * 300, undecided=[], reviewed=900)
+    assert set(decided.deleted.at_grid) == {1}
     assert decided.undecided < COSTS.undecided / 10
-    costs = with_undecided(COSTS, deleted=10, undecided=170, reviewed=500)
+    costs = with_undecided(COSTS, deleted=[0.2] * 10, undecided=[0.2] * 170, reviewed=500)
     again = 10 * (costs.undecided - COSTS.undecided) * (COSTS.image + COSTS.box)
     assert costs.seconds_on_sheets(10, 6) == pytest.approx(COSTS.seconds_on_sheets(10, 6) + again)
     # Half of the objects have another class, which is always corrected.
@@ -223,10 +222,19 @@ def test_boxes_that_stay_undecided_cost_no_correction() -> None:
 
 
 def test_less_likely_boxes_are_shown_where_reviewers_delete_few() -> None:
-    costs = with_undecided(COSTS, deleted=10, undecided=170, reviewed=500)
+    costs = with_undecided(COSTS, deleted=[0.2] * 10, undecided=[0.2] * 170, reviewed=500)
     chances = np.array([0.1, 0.2, 0.5])
     assert Selection(costs).shows(chances, chances).tolist() == [False, True, True]
     assert Selection(COSTS).shows(chances, chances).tolist() == [False, False, True]
+
+
+def test_what_surer_boxes_left_undecided_says_nothing_about_less_likely_ones() -> None:
+    seen = {"deleted": [0.8] * 10 + [0.4] * 300, "undecided": [0.8] * 500 + [0.4] * 100}
+    costs = with_undecided(COSTS, **seen, reviewed=2000)
+    shares = costs.deleted.at(np.array([0.1, 0.4, 0.8]))
+    assert shares == pytest.approx([1, 320 / 420, 30 / 530], abs=0.01)
+    unlikely = np.array([0.2])
+    assert not Selection(costs).shows(unlikely, unlikely).any()
 
 
 def test_costs_follow_the_times_of_many_reviews() -> None:
@@ -263,7 +271,7 @@ def test_boxes_go_on_sheets_where_that_takes_less_time() -> None:
     # On an image with many boxes, opening it costs little for each of them.
     assert not on_sheets(12)
     assert not on_sheets(1, crops_do=False)
-    doubtful = with_undecided(COSTS, deleted=10, undecided=200, reviewed=500)
+    doubtful = with_undecided(COSTS, deleted=[0.9] * 10, undecided=[0.9] * 200, reviewed=500)
     assert not on_sheets(3, doubtful)
     (whole,) = plan_queue([replace(outlook(1, 1, 0.9), crops_do=True)], COSTS, wanted=0.0)
     assert not whole.on_sheets

@@ -16,8 +16,12 @@ def image_file(folder: Path, source: Source, tool_id: str) -> Path:
 
 
 def merges_below(root: Path) -> list[Path]:
-    """Return the folders of merges that were not undone, oldest first."""
-    return [path for path in _folders(root / "merged") if path.name.isdigit()]
+    """Return the folders of merges that were not undone, oldest first.
+
+    One that was killed before it saved an image, or half-way through, replaced nothing.
+    """
+    folders = (path for path in _folders(root / "merged") if path.name.isdigit())
+    return [path for path in folders if any(path.glob("*.json"))]
 
 
 def next_folder(backups: Path) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sparsedet.atomic_io import sync_folder, write_json
+from sparsedet.atomic_io import remove_half_written, sync_folder, write_json
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import (
     ImageReviews,
@@ -183,6 +183,7 @@ class Merging:
                 sync_folder(undone)
             restored += done
             left |= reasons
+        remove_half_written(folder)
         if not any(folder.iterdir()):
             folder.rmdir()
         return UndoneMerge(tuple(restored), left)

@@ -289,6 +289,26 @@ def test_an_interrupted_undo_is_completed(
     assert project.merge(write=False)["a.png"].outcome == "changed"
 
 
+@pytest.mark.parametrize("killed", ["before it saved anything", "while it saved an image"])
+def test_a_merge_that_was_killed_hides_no_earlier_one(killed: str, project: SmallProject) -> None:
+    before = project.source_boxes()
+    project.review("a.png")
+    project.merge()
+    folder = project.workspace.merged / "002"
+    if killed == "before it saved anything":
+        folder.mkdir()
+        (folder / ".b.json.999999999.tmp").write_text("{")
+    else:
+        project.review("b.png")
+        project.merge()
+        (folder / ".b.json.999999999.tmp").write_text("{")
+        assert undo(project).restored == ("b.png",)
+    assert undo(project).restored == ("a.png",)
+    assert project.source_boxes() == before
+    with pytest.raises(SparseDetError, match="no merge to undo"):
+        undo(project)
+
+
 def test_images_of_the_same_name_in_two_projects(project: SmallProject) -> None:
     """`push --project` pushes to further projects, and folders use the same names."""
     other = copy(project)

@@ -291,8 +291,11 @@ def push_mode(text: str) -> ModeName:
     raise SparseDetError(f"--mode {text}: expected {one_of(modes)}")
 
 
-def refuse_project(tool: str, url: str, project: str, folder: Path) -> None:
-    """Refuse a project's own folder as its workspace, where a pull would read its own copies.
+def check_workspace_folder(tool: str, url: str, project: str, folder: Path) -> None:
+    """Refuse folders that can't become a workspace, since a pull would damage what is there.
+
+    They are a project's own folder, where a pull would read its own copies, and a folder with
+    annotations that no pull has written, which the first pull would replace.
 
     Args:
         tool: name of the integration; only `files` has projects in folders.
@@ -300,8 +303,19 @@ def refuse_project(tool: str, url: str, project: str, folder: Path) -> None:
         project: the project, in it.
         folder: of the workspace.
     """
+    from sparsedet.loop.workspace import Workspace, known_owner
+
     place = (Path(url) / project).resolve()
     if tool == "files" and folder.resolve() in (place, place.parent if place.is_file() else place):
         raise SparseDetError(
             f"{folder} is the project itself; choose another folder for the workspace"
+        )
+    workspace = Workspace(folder)
+    # Those besides the annotations of a workspace that lost its settings.
+    own = workspace.settings_file, workspace.ledger, workspace.rounds
+    is_workspace = known_owner(folder) is not None or any(path.exists() for path in own)
+    if workspace.annotations.exists() and not is_workspace:
+        raise SparseDetError(
+            f"{workspace.annotations}: not written by a pull, which would replace it; choose "
+            "another folder for the workspace"
         )

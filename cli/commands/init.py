@@ -23,8 +23,8 @@ from ..options import (
     SkipSkipped,
     Url,
     View,
+    check_workspace_folder,
     given_choice,
-    refuse_project,
     review_mode,
     tool_option,
 )
@@ -114,7 +114,7 @@ def init(
         raise SparseDetError(
             f"--mode {how}: not supported by {tool}; use {next(iter(connection.push_modes))}"
         )
-    refuse_project(tool, connection.url, project, folder)
+    check_workspace_folder(tool, connection.url, project, folder)
     source = source.model_copy(update={"url": connection.url})
     try:
         summary = connection.summary(project)

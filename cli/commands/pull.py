@@ -21,8 +21,8 @@ from ..options import (
     SkipSkipped,
     Url,
     View,
+    check_workspace_folder,
     given_choice,
-    refuse_project,
     tool_option,
 )
 from ..output import emit_json, say, table
@@ -109,7 +109,7 @@ def pull(
         connection = load_integration(tool)(address, options)
         source = source.model_copy(update={"url": connection.url})
         _check_same_source(workspace, known, source)
-        refuse_project(tool, connection.url, project, output)
+        check_workspace_folder(tool, connection.url, project, output)
         with progress_bar() as progress:
             if feedback and known and _was_pushed(workspace, known):
                 note_address(workspace, known, connection)

@@ -211,10 +211,8 @@ def pull_project(project: Project, images: Path, progress: Progress = no_progres
     files = project.read_from_user()
     if files.images is None:
         raise AnnotationError(f"{project.folder}: has no image folder")
-    if (
-        images.resolve() == files.images.resolve()
-        or images.parent.resolve() == project.folder.resolve()
-    ):
+    own = project.folder.resolve(), files.images.resolve()
+    if images.resolve() == files.images.resolve() or images.parent.resolve() in own:
         raise ToolError(f"{project.folder} is the project itself; pull into another folder")
     check_images(files.dataset, files.images)
     progress("reading annotations", 1, 1)

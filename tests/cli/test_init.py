@@ -1,6 +1,7 @@
 """`sparsedet init`: a folder becomes a workspace."""
 
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,22 @@ def test_neither_is_the_folder_of_its_yaml_file(tmp_path: Path) -> None:
         assert "cars is the project itself" in sparsedet_here(*words, cwd=tmp_path).error()
     left = (path for path in (tmp_path / "cars").iterdir() if not path.name.startswith("."))
     assert sorted(left) == before
+
+
+@pytest.mark.parametrize("command", [("init",), ("pull", "-o")])
+def test_a_folder_with_annotations_of_its_own_is_no_workspace(
+    tmp_path: Path, project: str, command: tuple[str, ...]
+) -> None:
+    """The first pull would replace them."""
+    shutil.copytree(tmp_path / "cars", tmp_path / "dogs")
+    words = (*command, "dogs", "--tool", "files", "--url", ".", "--project", project)
+    before = (tmp_path / "dogs/annotations.json").read_bytes()
+    error = sparsedet_here(*words, cwd=tmp_path).error()
+    assert "annotations.json: not written by a pull, which would replace it" in error
+    assert (tmp_path / "dogs/annotations.json").read_bytes() == before
+    # A workspace that lost its settings may have them again.
+    (tmp_path / "dogs/rounds").mkdir()
+    assert sparsedet_here(*words, cwd=tmp_path).status == 0
 
 
 @pytest.mark.label_studio

@@ -165,8 +165,9 @@ def test_files_that_merges_can_not_write_are_no_project(pulled: Pulled, name: st
 
 
 def test_a_pull_into_the_project_itself_is_refused(pulled: Pulled) -> None:
-    with pytest.raises(ToolError, match="is the project itself"):
-        pulled.tool.pull("cars", pulled.folder / "images")
+    for images in ("images", "images/images"):
+        with pytest.raises(ToolError, match="is the project itself"):
+            pulled.tool.pull("cars", pulled.folder / images)
 
 
 def test_the_folder_must_exist(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from sparsedet.annotations import Box, Dataset, Image, write_coco
+from sparsedet.atomic_io import remove_half_written
 
 from .review_files import (
     ALONE,
@@ -88,6 +89,7 @@ def remove_if_empty(version: ReviewVersion, region_ids: Collection[str]) -> None
         version: the version before the withdrawal.
         region_ids: mined boxes that are withdrawn for good.
     """
+    remove_half_written(version.folder)  # from a killed push or undo
     ours = {TO_REVIEW, WITHDRAWN, INSTRUCTIONS, PICTURES}
     has_others = any(path.name not in ours for path in version.folder.iterdir())
     if not has_others and version.region_ids <= set(region_ids):

@@ -54,6 +54,13 @@ def test_undo_removes_an_untouched_version(pulled: Pulled) -> None:
     assert (pulled.version("run-3") / "notes.txt").exists()
 
 
+def test_an_undo_that_was_killed_half_way_leaves_nothing(pulled: Pulled) -> None:
+    pulled.push()
+    (pulled.version() / ".withdrawn.json.999999999.tmp").write_text("{", encoding="utf-8")
+    pulled.memory.mode.undo("cars", "cars/review", ALL)
+    assert not pulled.version().exists()
+
+
 def test_undo_of_some_boxes_of_an_image(pulled: Pulled) -> None:
     pulled.push()
     theirs = read(pulled.version() / "to_review.json")

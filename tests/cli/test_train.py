@@ -196,6 +196,14 @@ def test_errors_are_one_line_and_leave_nothing(
     assert not (tmp_path / "run").exists()
 
 
+def test_unusable_weights_leave_no_run_either(data: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.pth"
+    weights.write_text("no weights")
+    changes = ["MODEL.WEIGHTS", str(weights), "SOLVER.MAX_ITER", "1"]
+    assert str(weights) in train_elsewhere(data, tmp_path / "run", *changes).error()
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_rate_that_diverges_is_one_line_and_keeps_what_was_saved(
     data: Path, tmp_path: Path
 ) -> None:

@@ -109,6 +109,20 @@ def load_initial_weights(model: nn.Module, cfg: CfgNode, classes: Sequence[str] 
         _load_file(model, weights, cfg, classes, from_zoo=path.suffix == ".pkl")
 
 
+def check_initial_weights(model: nn.Module, cfg: CfgNode, classes: Sequence[str]) -> None:
+    """Load cfg.MODEL.WEIGHTS as `load_initial_weights` does, but without its warnings.
+
+    A training that starts later gives them.
+    """
+    all_weights = logging.getLogger(__package__)
+    level = all_weights.level
+    all_weights.setLevel(logging.ERROR)
+    try:
+        load_initial_weights(model, cfg, classes)
+    finally:
+        all_weights.setLevel(level)
+
+
 def load_fitting(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
     """Load the weights whose names and shapes match the model's.
 

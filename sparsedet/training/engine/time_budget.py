@@ -19,7 +19,6 @@ from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import ConfigError
 from sparsedet.mining.detect import detect
 from sparsedet.modeling.inputs import PixelCache
-from sparsedet.modeling.weights.pretrained import fetch_weights
 from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import UnreadableImages
 from sparsedet.training.data.loader import batches, decoded_bytes, lost_workers_reported
@@ -153,12 +152,12 @@ def measure_steps(
     config = with_bounded_batch(config, dataset)
     config = config.prepared(method=method, seed=seed, classes=len(dataset.categories))
     config = config.with_values({"MODEL.DEVICE": device})
-    check_model(config)
-    fetch_weights(config.node)
+    classes = [category.name for category in dataset.categories]
+    check_model(config, classes)
     dataset = usable_feedback(without_versions(dataset), config.feedback)
     cache = PixelCache(config.loader.cache_mib * 2**20)
     trainer = Trainer(config, seed)
-    trainer.start(None, 0, [category.name for category in dataset.categories])
+    trainer.start(None, 0, classes)
     views = training_images(
         dataset,
         images,

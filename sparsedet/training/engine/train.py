@@ -24,7 +24,6 @@ from sparsedet.config.training_config import TrainingConfig, read_config
 from sparsedet.errors import ConfigError, RunError
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.tiles import views_of
-from sparsedet.modeling.weights.pretrained import fetch_weights
 from sparsedet.run_folder import RunFolder, RunInfo
 from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import UnreadableImages
@@ -107,8 +106,7 @@ def start_run(
     training_images(usable_feedback(dataset, config.feedback), images, keep_unlabelled=True)
     config = config.prepared(method=method, seed=seed, classes=len(dataset.categories))
     # Before the folder is created: an error leaves nothing behind.
-    check_model(config)
-    fetch_weights(config.node)
+    check_model(config, [category.name for category in dataset.categories])
     config = config.with_values({"MODEL.DEVICE": device, "OUTPUT_DIR": str(run.root)})
     info = RunInfo(
         run_id=_run_id(config, dataset, seed, ignored),

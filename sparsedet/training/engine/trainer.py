@@ -15,7 +15,7 @@ from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import ConfigError, RunError, TrainingError
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.compiled import compile_for_training
-from sparsedet.modeling.weights.pretrained import load_initial_weights
+from sparsedet.modeling.weights.pretrained import check_initial_weights, load_initial_weights
 from sparsedet.runtime import processes
 from sparsedet.training.data.loader import Batch
 from sparsedet.training.engine.checkpoints import State
@@ -37,21 +37,29 @@ Weights = dict[str, Tensor]
 """A training state, by name."""
 
 
-def check_model(config: TrainingConfig) -> None:
-    """Check that model, optimiser and schedule can be built, on the CPU.
+def check_model(config: TrainingConfig, classes: Sequence[str]) -> None:
+    """Check that model, optimiser and schedule can be built on the CPU, and initial weights loaded.
+
+    Args:
+        config: the configuration.
+        classes: names of the model's classes, in order.
 
     Raises:
-        ConfigError: with what torch or detectron2 say, which don't name a key.
+        ConfigError: with what torch or detectron2 say, which don't name a key; or when the weights
+            can't be found or downloaded, or don't fit.
+        RunError: when their file is not a checkpoint.
     """
     config = config.with_values({"MODEL.DEVICE": "cpu"})
     try:
-        optimizer_and_schedule(config, checkpoint.build(config.node))
+        model = checkpoint.build(config.node)
+        optimizer_and_schedule(config, model)
     except (AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:_MAX_DETAIL]
         raise ConfigError(
             f"the configuration gives no model that can be trained ({reason}); check the keys of "
             "MODEL and SOLVER that differ from the configuration's own"
         ) from error
+    check_initial_weights(model, config.node, classes)
 
 
 class Trainer:

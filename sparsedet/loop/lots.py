@@ -59,7 +59,12 @@ def collect_and_settle(
 
 
 def _settle(workspace: Workspace, ledger: Ledger, rule: AnnotationRule, say: Say) -> None:
-    waiting = [(folder, lot) for folder, lot in all_lots(workspace) if lot.state == "waiting"]
+    # While a round's push is interrupted, its samples may not be up yet.
+    waiting = [
+        (folder, lot)
+        for folder, lot in all_lots(workspace)
+        if lot.state == "waiting" and folder.push.exists()
+    ]
     if not waiting:
         return
     rows = {box.region_id: box for box in ledger.boxes()}

@@ -299,13 +299,13 @@ def check_workspace_folder(tool: str, url: str, project: str, folder: Path) -> N
 
     Args:
         tool: name of the integration; only `files` has projects in folders.
-        url: the folder of the projects.
+        url: the folder of the projects; empty for the current one.
         project: the project, in it.
         folder: of the workspace.
     """
     from sparsedet.loop.workspace import Workspace, known_owner
 
-    place = (Path(url) / project).resolve()
+    place = (Path(url).expanduser() / project).resolve()
     if tool == "files" and folder.resolve() in (place, place.parent if place.is_file() else place):
         raise SparseDetError(
             f"{folder} is the project itself; choose another folder for the workspace"

@@ -64,6 +64,18 @@ class LinkedIntegration(Protocol):
         ...
 
 
+class NamingIntegration(Protocol):
+    """An integration that knows how its tool names projects."""
+
+    def check_project(self, project: str) -> None:
+        """Check the name of a project without connecting.
+
+        Raises:
+            ToolError: if no project can have this name.
+        """
+        ...
+
+
 class Integration(Protocol):
     """The object of an entry point in the group `sparsedet.integrations`."""
 
@@ -124,6 +136,22 @@ def image_address(name: str, url: str, project: str, tool_id: str) -> str:
         return ""
     linked: LinkedIntegration = integration
     return linked.image_address(url, project, tool_id)
+
+
+def check_project(name: str, project: str) -> None:
+    """Check how a project is named, before the tool's key is asked for.
+
+    Args:
+        name: of the integration; one that takes any name is not asked.
+        project: the project as the user named it.
+
+    Raises:
+        ToolError: if the integration is not installed, or no project can have this name.
+    """
+    integration = _load(name)
+    if hasattr(integration, "check_project"):
+        naming: NamingIntegration = integration
+        naming.check_project(project)
 
 
 def load_local_integration(name: str) -> LocalIntegration:

@@ -75,7 +75,7 @@ def init(
     never stored.
     """
     from sparsedet.loop.settings import ReviewSettings, Source, new_settings
-    from sparsedet.plugins import load_integration
+    from sparsedet.plugins import check_project, load_integration
 
     workspace = Workspace(folder)
     how = review_mode(mode)
@@ -100,6 +100,8 @@ def init(
         "Project: the number in its URL, .../projects/NUMBER" if server else "Project's folder",
         None,
     )
+    check_project(tool, project)
+    check_workspace_folder(tool, url or "", project, folder)
     if complete_control is None and asks:
         complete_control = _ask(
             "Choices control that marks an image as completely labelled", _DEFAULT_CONTROL
@@ -114,7 +116,6 @@ def init(
         raise SparseDetError(
             f"--mode {how}: not supported by {tool}; use {next(iter(connection.push_modes))}"
         )
-    check_workspace_folder(tool, connection.url, project, folder)
     source = source.model_copy(update={"url": connection.url})
     try:
         summary = connection.summary(project)

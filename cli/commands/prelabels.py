@@ -74,12 +74,13 @@ def _connect(
     run: Path, project: str, tool: str, url: str | None
 ) -> "tuple[PrelabelTool, Workspace | None]":
     """Return the tool, and the run's workspace if it is one of the same project."""
-    from sparsedet.plugins import load_prelabel_integration
+    from sparsedet.plugins import check_project, load_prelabel_integration
     from sparsedet.tool import ToolOptions
 
     if not run.exists():
         raise SparseDetError(f"{run}: no such folder")
     integration = load_prelabel_integration(tool)
+    check_project(tool, project)
     options, workspace = ToolOptions(), enclosing(run)
     if workspace is not None:
         settings = workspace.settings()

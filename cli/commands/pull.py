@@ -85,7 +85,7 @@ def pull(
     from sparsedet.loop.pulling import pull_with_reviews
     from sparsedet.loop.reviews import Connections, note_address
     from sparsedet.loop.settings import Source, change_source, new_settings
-    from sparsedet.plugins import load_integration
+    from sparsedet.plugins import check_project, load_integration
 
     workspace = Workspace(output)
     choice = given_choice(view, only, annotator, skip_skipped, control, shapes)
@@ -98,6 +98,8 @@ def pull(
             )
         tool = tool or (known.source.tool if known else DEFAULT_TOOL)
         address = url or (known.source.url if known else None)
+        check_project(tool, project)
+        check_workspace_folder(tool, address or "", project, output)
         before = known.source if known else Source(tool=tool, url=address or "", project=project)
         named = {"tool": tool, "project": project}
         source = before.model_copy(update={**named, **choice})
@@ -109,7 +111,6 @@ def pull(
         connection = load_integration(tool)(address, options)
         source = source.model_copy(update={"url": connection.url})
         _check_same_source(workspace, known, source)
-        check_workspace_folder(tool, connection.url, project, output)
         with progress_bar() as progress:
             if feedback and known and _was_pushed(workspace, known):
                 note_address(workspace, known, connection)

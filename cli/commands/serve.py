@@ -9,7 +9,7 @@ import typer
 from sparsedet.errors import SparseDetError
 from sparsedet.live_backend import SECRET_VARIABLE, LiveOptions
 from sparsedet.loop.workspace import Workspace
-from sparsedet.plugins import load_live_integration
+from sparsedet.plugins import check_project, load_live_integration
 from sparsedet.wording import counted
 
 from ..options import DEFAULT_TOOL, Device, Url, tool_option
@@ -84,6 +84,8 @@ def serve(
     ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false in its environment.
     """
     integration = load_live_integration(tool)
+    for project in (*(connect or ()), *(disconnect or ())):
+        check_project(tool, project)
     if disconnect:
         if run or workspace or connect:
             raise SparseDetError("--disconnect excludes RUN, --workspace and --connect")
@@ -104,8 +106,13 @@ def serve(
                 f"{workspace}: its annotations are in {settings.source.tool}, not in {tool}"
             )
         url = url or settings.source.url
+    from sparsedet.loop.live_model import find_served_run
     from sparsedet.training.engine.train import choose_device
 
+    # Before the server's key is asked for.
+    served = find_served_run(run, None if workspace is None else Workspace(workspace)).run
+    served.info()
+    served.finished_model()
     options = LiveOptions(
         run,
         workspace,

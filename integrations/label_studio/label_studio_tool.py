@@ -14,7 +14,7 @@ from sparsedet.prelabels import PrelabelModel, PrelabelReport, PrelabelUndo
 from sparsedet.push_modes import ModeName, Progress, PushMode, no_progress
 from sparsedet.tool import DEFAULT_OPTIONS, Applied, Plan, ProjectSummary, Replaced, ToolOptions
 
-from .client.connection import Connection, check_connection
+from .client.connection import Connection, check_connection, project_number
 from .client.transport import AnswerLimits
 from .demo.local_server import running_server
 from .demo.project_setup import set_up_project
@@ -63,6 +63,11 @@ class LabelStudioTool:
     def check_connection() -> str:
         """Test the connection given by the environment; see `connection.check_connection`."""
         return check_connection()
+
+    @staticmethod
+    def check_project(project: str) -> None:
+        """Refuse what is not the number of a project."""
+        project_number(project)
 
     @property
     def url(self) -> str:

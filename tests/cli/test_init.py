@@ -58,6 +58,26 @@ def test_what_is_wrong_is_one_line_and_no_file(
     assert not (tmp_path / "work/sparsedet.toml").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("init", "work", "--project", "http://here/projects/7"), "expected the number in its URL"),
+        (("pull", "-o", "work", "--project", "cars"), "expected the number in its URL"),
+        (("init", "cars", "--project", "7"), "annotations.json: not written by a pull"),
+        (("pull", "-o", "cars", "--project", "7"), "annotations.json: not written by a pull"),
+        (("serve", "cars"), "cars: no run here"),
+        (("serve", "--workspace", "work"), "sparsedet.toml: no such file"),
+        (("serve", "--disconnect", "cars"), "expected the number in its URL"),
+        (("predict", "cars", "--push", "cars", "--undo"), "expected the number in its URL"),
+    ],
+)
+def test_arguments_are_checked_before_address_and_key(
+    tmp_path: Path, project: str, words: tuple[str, ...], message: str
+) -> None:
+    env = {"LABEL_STUDIO_URL": "", "LABEL_STUDIO_API_KEY": ""}
+    assert message in sparsedet_here(*words, cwd=tmp_path, env=env).error()
+
+
 def test_the_project_itself_is_no_workspace(tmp_path: Path, project: str) -> None:
     words = ("init", project, "--tool", "files", "--url", ".", "--project", project)
     assert "cars is the project itself" in sparsedet_here(*words, cwd=tmp_path).error()

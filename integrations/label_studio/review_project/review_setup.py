@@ -27,6 +27,7 @@ from .class_choices import with_class_choices
 from .complete_mark import complete_key, with_complete_mark
 from .config_union import config_union
 from .instruction import instruction, is_ours
+from .optional_fields import without_required
 from .review_look import with_review_look
 from .review_tabs import Facts, show_tabs
 from .review_tasks import SOURCE_TASK_KEY, VERSION_KEY, read_review_tasks
@@ -69,7 +70,8 @@ class SourceProject:
         """Return the labelling config of its review project.
 
         It has controls that mark complete images and classes, one that says where drawing can wait,
-        and shows whose a box is. That of contact sheets has none of these.
+        and shows whose a box is; none of its fields is required. That of contact sheets has only
+        boxes.
 
         Args:
             before: the review project's current config.
@@ -83,7 +85,7 @@ class SourceProject:
         by_class = replace(self.config, xml=with_class_choices(self.config, self.number))
         marked = with_complete_mark(by_class, self.number, before)
         asked = with_judge_only(marked, self.config.image)
-        return with_review_look(asked, self.config)
+        return with_review_look(without_required(asked), self.config)
 
     def instruction(self, before: str = "", *, sheets: bool = False) -> str:
         """Return the instruction for reviewers; arguments as for `review_xml`."""

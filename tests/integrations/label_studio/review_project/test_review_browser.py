@@ -9,6 +9,7 @@ from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from tests.integrations.label_studio.browser import (
     SUBMIT,
+    finish,
     log_in,
     open_browser,
     outlines,
@@ -109,6 +110,31 @@ def test_a_person_does_what_the_instruction_says(
         "mined-orange": ("orange", True),
         "mined-moved": ("orange", False),  # hidden
     }
+
+
+def test_a_person_submits_without_filling_in_what_the_project_requires(
+    label_studio: LocalServer, tool: LabelStudioTool, pulled: Pulled
+) -> None:
+    demanding = BARE.replace(
+        "</View>",
+        """<Choices name="light" toName="image" required="true"><Choice value="good"/></Choices>
+        <TextArea name="caption" toName="image" Required="true" requiredMessage="Write one"/>
+        <Choices name="hidden" toName="image" perRegion="true" required="true">
+        <Choice value="yes"/></Choices></View>""",
+    )
+    tool.connection.client.projects.update(int(pulled.project), label_config=demanding)
+    first = pulled.dataset.images[0]
+    report = push(tool, pulled, [b for b in mined_boxes(pulled.dataset) if b.image_id == first.id])
+    with open_browser() as page:
+        log_in(page, label_studio)
+        page.goto(f"{report.url}/data?labeling=1")
+        wait_for_editor(page, SUBMIT)
+        page.keyboard.press("Escape")
+        finish(page, SUBMIT, "POST")
+    (review,) = mode_of(tool).reviews(report.review_project, []).reviews
+    assert len(review.regions) == len(DRAWN_BY_PEOPLE) + len(FOUND_BY_MODEL)
+    found = tool.connection.client.projects.get(int(pulled.project))
+    assert (found.label_config or "").lower().count("required=") == 3
 
 
 def check_looks(drawn: dict[str, str]) -> None:

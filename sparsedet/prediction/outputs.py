@@ -96,6 +96,10 @@ def choose_output(
         if path.exists():
             raise PredictionError(f"{path}: exists already; choose another name or remove it")
         return DrawnVideo(path, frame_rate or 1.0)
+    if suffix == ".json" or suffix in VIDEO_SUFFIXES:
+        raise PredictionError(
+            f"{path}: --format {kind} writes a folder; use a name without {path.suffix}"
+        )
     if path.exists() and not _is_free(path, kind):
         raise PredictionError(f"{path}: exists already; choose another folder or remove it")
     return DrawnPictures(path) if kind == "pictures" else LabelFiles(path, kind, classes, names)

@@ -170,6 +170,8 @@ def test_no_file_of_the_user_is_overwritten(run: Path, scenes: Scenes, tmp_path:
         (["99", "-o", "f.json"], "camera 99: OpenCV can't open it"),
         (["a.png", "notes.json", "-o", "f.json"], "notes.json: a COCO file must be the only input"),
         (["a.png", "-o", "f", "--format", "results"], "one file; use a name"),
+        (["a.png", "-o", "f.json", "--format", "yolo"], "folder; use a name without .json"),
+        (["a.png", "-o", "f.mp4", "--format", "pictures"], "pictures writes a folder"),
         (["a.png", "-o", "f", "--format", "bmp"], "bmp: expected results, pictures, video, "),
         (["a.png", "-o", "f", "--format", "bmp"], "voc or yolo"),
         (["a.png", "-o", "f.json", "--classes", "cow"], "no class 'cow'"),

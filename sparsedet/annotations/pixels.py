@@ -170,7 +170,7 @@ def _by_opencv(data: "Pixels", path: Path) -> "Values":
         # For example more pixels than OpenCV decodes.
         raise UnreadableImageError(f"{path}: can't be decoded as an image ({error.err})") from error
     if image is None:
-        raise UnreadableImageError(f"{path}: can't be decoded as an image; is the file complete?")
+        raise UnreadableImageError(f"{path}: can't be decoded as an image (is the file complete?)")
     return image
 
 

@@ -57,14 +57,17 @@ class UnreadableImages:
         count = len(self.reasons)
         if count == self.total or (self.limit is not None and count > self.limit):
             shown = "; ".join(list(self.reasons.values())[:_SHOWN])
+            if self.total == 1:
+                raise AnnotationError(shown)
             more = f"; and {count - _SHOWN} more" if count > _SHOWN else ""
             if self.limit is None:
                 raise AnnotationError(
                     f"{count} of {self.total} images can't be read: {shown}{more}; repair them"
                 )
+            which = "this file, or remove it" if count == 1 else "these files, or remove them"
             raise AnnotationError(
                 f"{count} of {self.total} images can't be read, but the configuration key "
                 f"DATALOADER.MAX_UNREADABLE allows {min(self.limit, self.total - 1)}: "
-                f"{shown}{more}; repair these files, or remove them from the data"
+                f"{shown}{more}; repair {which} from the data"
             )
         self.on_unreadable(path, reason)

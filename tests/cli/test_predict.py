@@ -136,6 +136,10 @@ def test_broken_images_are_left_out_with_a_word(run: Path, photos: Path, tmp_pat
     result = sparsedet_here("predict", run, photos, "-o", tmp_path / "again.json", *LOW)
     assert result.status == 1
     assert "3 of 3 images can't be read: " in result.err
+    assert "(is the file complete?); repair them" in result.err
+    only = sparsedet_here("predict", run, photos / "b.png", "-o", tmp_path / "again.json")
+    expected = f"{photos / 'b.png'}: can't be decoded as an image (is the file complete?)"
+    assert only.error() == expected
     assert not (tmp_path / "again.json").exists()
 
 

@@ -160,7 +160,7 @@ def test_an_interrupted_round_shows_whole_lines(interrupted: Session) -> None:
     # They come when the image is met: one from the library that reads it, and ours.
     broken = [line for line in said if line.startswith(("libpng", "WARNING"))]
     assert [line[:7] for line in sorted(broken)] == ["WARNING", "libpng "]
-    assert sorted(broken)[0].endswith("is the file complete?; the image is skipped")
+    assert sorted(broken)[0].endswith("(is the file complete?); the image is skipped")
     said = [line for line in said if line not in broken]
     assert len(said) == len(patterns), said
     for line, pattern in zip(said, patterns, strict=True):

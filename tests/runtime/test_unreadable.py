@@ -143,10 +143,10 @@ def test_more_than_the_bound_are_an_error(broken: Break, workers: str) -> None:
     with pytest.raises(
         AnnotationError,
         match=r"^5 of 12 images can't be read, .*MAX_UNREADABLE allows 4: "
-        r"(image id \d: .*scene_000\d\.png: [^;]*; [^;]*; ){3}and 2 more; repair these files",
+        r"(image id \d: .*scene_000\d\.png: [^;]*; ){3}and 2 more; repair these files",
     ):
         load(broken(*ids), Reports(), *keys, "4")
-    with pytest.raises(AnnotationError, match=r"^1 of 12 images .* allows 0: image id \d: [^\n]*$"):
+    with pytest.raises(AnnotationError, match=r"^1 of 12 .* allows 0: image id \d: .* this file"):
         load(broken(*ids), Reports(), *keys, "0")
 
 

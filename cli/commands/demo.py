@@ -58,6 +58,7 @@ def demo(
     integration = load_local_integration(tool)
     rule = DemoRule(iterations=iterations, rounds=rounds, seed=seed)
     steps = Demo(output, rule, device=choose_device(device), say=say)
+    steps.open_folder(tool)
     first = "; the first start of Label Studio takes a minute" if tool == DEFAULT_TOOL else ""
     say(f"writing to {output}{first}")
     with ExitStack() as stack:

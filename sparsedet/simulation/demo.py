@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from sparsedet.annotations import Dataset, read_coco, write_coco
 from sparsedet.annotations.mined_boxes import MinedBox, read_mined
-from sparsedet.atomic_io import read_json, write_json
+from sparsedet.atomic_io import is_empty_folder, read_json, write_json
 from sparsedet.completeness.budget import Budget
 from sparsedet.errors import RunError
 from sparsedet.loop.round_report import report_of
@@ -118,8 +118,7 @@ class Demo:
         callbacks: Callbacks | None = None,
         progress: Progress = no_progress,
     ) -> DemoReport:
-        """Run the rounds against `tool`, resuming an interrupted call."""
-        self._remember_rule(tool_name)
+        """Run the rounds against `tool`, resuming an interrupted call, after `open_folder`."""
         full = self._scenes("train", self.rule.scenes, self.rule.seed)
         self._scenes("test", self.rule.test_scenes, self.rule.seed + 1)
         recipe = load_recipe("random").with_drop(self.rule.drop)
@@ -159,10 +158,24 @@ class Demo:
             self.rule.rounds - 1
         )
 
-    def _remember_rule(self, tool_name: str) -> None:
-        """Refuse to resume a demo with other settings: its parts would not match."""
+    def open_folder(self, tool_name: str) -> None:
+        """Make the folder of a new demo, or check that it holds an earlier call of this one.
+
+        Before the tool is started, whose data are in the folder.
+
+        Raises:
+            RunError: if it has other files, or a demo with other settings, whose parts would not
+                match.
+        """
+        if self.root.is_file():
+            raise RunError(f"{self.root}: a file, not a folder; choose another with -o")
         file, rule = self.root / "demo.json", {"tool": tool_name, **asdict(self.rule)}
         if not file.exists():
+            if self.root.exists() and not is_empty_folder(self.root):
+                raise RunError(
+                    f"{self.root}: the output folder is not empty, and has no demo; choose another "
+                    "with -o"
+                )
             write_json(file, rule)
         elif (known := read_json(file)) != rule:
             raise RunError(

@@ -42,6 +42,16 @@ def test_a_demo_of_another_tool_is_not_gone_on_with(tmp_path: Path) -> None:
     assert "choose another with -o" in refused.err
 
 
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/todo.txt").write_text("water the plants")
+    refused = sparsedet_here("demo", "-o", "notes", *WORDS, cwd=tmp_path)
+    assert "notes: the output folder is not empty, and has no demo" in refused.error()
+    assert [path.name for path in (tmp_path / "notes").iterdir()] == ["todo.txt"]
+    refused = sparsedet_here("demo", "-o", "notes/todo.txt", *WORDS, cwd=tmp_path)
+    assert "todo.txt: a file, not a folder; choose another with -o" in refused.error()
+
+
 @pytest.mark.parametrize(
     ("missing_after", "share", "advice"), [(0, "100.0%", False), (30, "70.0%", True)]
 )

@@ -19,7 +19,9 @@ def test_the_demo_goes_round(label_studio: LocalServer, tmp_path: Path) -> None:
     rule = DemoRule(scenes=24, test_scenes=4, drop=0.5, iterations=120, rounds=2)
     said: list[str] = []
 
-    report = Demo(tmp_path, rule, device="cpu", say=said.append).run(tool, "label-studio")
+    steps = Demo(tmp_path, rule, device="cpu", say=said.append)
+    steps.open_folder("label-studio")
+    report = steps.run(tool, "label-studio")
     first, second = report.rounds
     assert first.outcomes.accepted > 0
     assert first.outcomes.pending == 0

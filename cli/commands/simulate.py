@@ -171,7 +171,13 @@ def simulate(
 def _review_projects(workspace: Workspace) -> "Sequence[Place]":
     """Return where mined boxes were pushed; refuse drafts, which can't be scripted."""
     from sparsedet.ledger import Ledger
+    from sparsedet.loop.ledger_rebuild import is_lost
 
+    if is_lost(workspace):
+        raise SparseDetError(
+            f"{workspace.ledger} is missing or empty although rounds were pushed; "
+            f"{command('review', workspace.root)} rebuilds it"
+        )
     with closing(Ledger(workspace.ledger, must_exist=True)) as ledger:
         # Boxes accepted by sampling need no review.
         places = [place for place in ledger.places() if place.mode != "sampled"]

@@ -21,7 +21,7 @@ class LedgerFile:
                 raise SparseDetError(f"{path.parent}: no such folder")
             raise SparseDetError(
                 f"{path}: no ledger here: is this the folder of a workspace? `sparsedet round` "
-                "and `sparsedet push` create it; if it was lost, `sparsedet review` rebuilds it"
+                "and `sparsedet push` create it"
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path

@@ -212,6 +212,15 @@ def test_what_can_not_be_played_is_one_clear_line(
     assert reviewed(workspace) == {}
 
 
+def test_a_lost_ledger_is_said(workspace: Workspace) -> None:
+    folder = workspace.round(1)
+    folder.root.mkdir(parents=True, exist_ok=True)
+    folder.push.write_text('{"model_version": "run-1", "review_project": "8"}')
+    refused = play(workspace).error()
+    assert "ledger.sqlite is missing or empty although rounds were pushed; " in refused
+    assert "sparsedet review work rebuilds it" in refused
+
+
 def test_a_tool_that_no_script_can_review_in_is_refused(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,8 +25,11 @@ def refuse_shares(source: object, dataset: Dataset) -> None:
     total = len(boxes)
     if not count or (count < total and count <= max(1, MAX_LEFT_OUT * total)):
         return
-    which = f"all {total}" if count == total else f"{count} of {total}"
+    if total == 1:
+        found = "its only box is within the first pixel of its image"
+    else:
+        which = f"all {total}" if count == total else f"{count} of {total}"
+        found = f"{which} boxes are within the first pixel of their image"
     raise AnnotationError(
-        f"{source}: {which} boxes are within the first pixel of their image; are these shares of "
-        "its width and height? Boxes must be in pixels here"
+        f"{source}: {found}; are these shares of its width and height? Boxes must be in pixels here"
     )

@@ -124,9 +124,10 @@ class RoundTraining:
                 ignored=self._doubtful(folder),
             )
         info, began = folder.run.info(), read_config(folder.run.config)
+        steps = began.solver.max_iter
+        first = "; the first ones will show how long it takes" if steps > 1 else ""
         self.say(
-            f"training by {info.method!r} on {self.device}, {began.solver.max_iter} iterations; "
-            "the first ones will show how long it takes"
+            f"training by {info.method!r} on {self.device}, {counted(steps, 'iteration')}{first}"
         )
         run_training(folder.run, device=self.device, callbacks=self.callbacks)
 

@@ -15,6 +15,7 @@ from sparsedet.loop.settings import ValidationSettings
 from sparsedet.loop.workspace import RoundFolder, Workspace
 from sparsedet.seeds import stable_rank
 from sparsedet.sparsify import GroupBy
+from sparsedet.wording import counted
 
 SHARE = 0.1
 """Share of the images to hold out, as far as that costs training little."""
@@ -126,15 +127,15 @@ def measured_on(held_out: Dataset) -> tuple[Dataset, str]:
     complete = [image for image in held_out.images if image.exhaustive]
     if len(complete) >= LEAST:
         return held_out.with_images(complete), f"{len(complete)} complete images"
+    images = counted(len(held_out.images), "image")
     if held_out.has_class_marks:
         # AP is federated there: see `evaluate`.
         return held_out, (
-            f"{len(held_out.images)} images, some complete in some classes: elsewhere, unmatched "
-            "detections don't count"
+            f"{images}, some complete in some classes: elsewhere, unmatched detections don't count"
         )
     return held_out, (
-        f"{len(held_out.images)} images, most of them not marked as complete: objects "
-        "without a box count as errors"
+        f"{images}, {len(complete) or 'none'} marked as complete: objects without a box count as "
+        "errors"
     )
 
 

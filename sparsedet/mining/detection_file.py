@@ -94,8 +94,8 @@ def read_detections(
         _warn(path, boxes, "[x, y, width, height], in pixels of the upright image?", outside[0])
     if entries and not outside and not flat and not any(rows.values()):
         raise AnnotationError(
-            f"{path}: none of its {len(entries)} entries is on an image of the data; image ids or "
-            "file names must be the same"
+            f"{path}: {counted(len(entries), 'entry', 'entries')}, but none on an image of the "
+            "data; image ids or file names must be the same"
         )
     return [_detections(image_id, found) for image_id, found in rows.items()]
 

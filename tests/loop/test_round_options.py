@@ -56,6 +56,15 @@ def test_other_options_are_said_and_the_training_continues_as_it_began(tmp_path:
     assert read_options(workspace.round(1)) == RoundOptions(3, "auto", None)
 
 
+def test_a_training_of_one_iteration_is_worded_as_one(tmp_path: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(Stop):
+        rounds(make_workspace(tmp_path), said, callbacks=Callbacks(on_progress=stop)).advance(
+            options=RoundOptions(iterations=1)
+        )
+    assert "training by 'plain' on cpu, 1 iteration" in said
+
+
 def test_before_its_training_a_round_takes_other_options(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
 

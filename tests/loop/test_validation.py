@@ -100,7 +100,9 @@ def test_ap_is_measured_on_complete_images_where_there_are_enough() -> None:
     assert text == "5 complete images"
     dataset, text = measured_on(images(12, 12, range(1, 5)))
     assert len(dataset.images) == 12
-    assert "count as errors" in text
+    expected = "12 images, 4 marked as complete: objects without a box count as errors"
+    assert text == expected
+    assert measured_on(images(1, 1))[1].startswith("1 image, none marked as complete: ")
     first = replace(dataset.images[-1], complete_classes=frozenset({1}))
     marked, text = measured_on(replace(dataset, images=(*dataset.images[:-1], first)))
     assert is_federated(marked)

@@ -234,7 +234,7 @@ def _note_unlabelled(voc: VocFolder, labelled: Collection[str], faults: Faults) 
     for split, members in voc.split_members().items():
         own = {id for member in members for id in (member, stem(member)) if id in there}
         if own and own.isdisjoint(labelled):
-            message = f"{voc.root}: none of the {len(own)} images of {split} has an xml file"
+            message = f"{voc.root}: {split} has {counted(len(own), 'image')}, but no xml file"
             faults.note(LABELS_NOWHERE, split, message)
 
 

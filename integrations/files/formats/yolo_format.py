@@ -18,6 +18,7 @@ from sparsedet.atomic_io import write_text
 from sparsedet.errors import AnnotationError
 from sparsedet.formats import Loaded, canonical_split, match_split
 from sparsedet.push_modes import Progress, no_progress
+from sparsedet.wording import counted
 
 from .conversion import (
     Clipper,
@@ -242,7 +243,7 @@ def _note_unused(yolo: YoloFolder, faults: Faults) -> None:
         faults.note(LABELS_WITHOUT_IMAGE, path.name, message)
     for split, names in yolo.splits.items():
         if names and not any(yolo.labels[name].is_file() for name in names):
-            message = f"{yolo.root}: none of the {len(names)} images of {split} has labels"
+            message = f"{yolo.root}: {split} has {counted(len(names), 'image')}, but no labels"
             faults.note(LABELS_NOWHERE, split, message)
 
 

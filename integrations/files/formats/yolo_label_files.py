@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from sparsedet.errors import AnnotationError
+from sparsedet.wording import counted
 
 from .alike_names import alike, only
 from .image_folders import list_files, normal, stem
@@ -158,12 +159,13 @@ class _Search:
         labels = [file for file in self.files if _is_labels(self.root / file)]
         folders = sorted({posixpath.dirname(file) or "." for file in labels})[:3]
         hint = (
-            f"there are {len(labels)} in {', '.join(folders)}, but with other names than the images"
+            f"{counted(len(labels), 'is', 'are')} in {', '.join(folders)}, with other names than "
+            "the images"
             if labels
             else "an image without objects has an empty one"
         )
         raise AnnotationError(
-            f"{self.root}: none of its {len(names)} images has a file of labels (looked for "
+            f"{self.root}: {counted(len(names), 'image')}, but no file of labels (looked for "
             f"{PurePosixPath(names[0]).stem}.txt in {', '.join(places)}); {hint}"
         )
 

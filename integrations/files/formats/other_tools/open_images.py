@@ -72,8 +72,8 @@ class OpenImagesFormat(ReadFormat):
             raise AnnotationError(f"{path}: has no boxes, only a header")
         if not records:
             raise AnnotationError(
-                f"{folder}: has none of the {len(passed)} images of {files[0]}; is this the folder "
-                "of the images (--images)?"
+                f"{folder}: {files[0]} has boxes on {counted(len(passed), 'image')}, but none is "
+                "here; is this the folder of the images (--images)?"
             )
         if passed:
             not_there = counted(len(passed), "image is", "images are")

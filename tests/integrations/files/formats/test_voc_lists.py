@@ -78,3 +78,4 @@ def test_a_split_without_xml_files_is_a_fault(kind: str, tmp_path: Path) -> None
     dataset = read_dataset(tmp_path, faults=faults).dataset
     assert (len(dataset.images), len(dataset.boxes)) == (3, 2)
     assert faults.lines() == ["splits without label files: 1 (val), kept, without boxes"]
+    assert faults.found[-1].detail.endswith("val has 1 image, but no xml file")

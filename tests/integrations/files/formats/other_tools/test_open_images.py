@@ -87,7 +87,7 @@ def test_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="no images here; pass their folder"):
         read_dataset(tmp_path)
     write_image(tmp_path / "other.jpg")
-    with pytest.raises(AnnotationError, match="has none of the 1 images of"):
+    with pytest.raises(AnnotationError, match="has boxes on 1 image, but none is here"):
         read_dataset(tmp_path)
     write_image(tmp_path / "a.jpg")
     faults = Faults(tmp_path)

@@ -73,7 +73,7 @@ class DatasetFormat(Protocol):
 
     @property
     def can_write(self) -> bool:
-        """Whether `losses` and `write` are supported; else they raise AnnotationError."""
+        """Whether `stored`, `losses` and `write` are supported; else they raise AnnotationError."""
         ...
 
     @property
@@ -118,6 +118,10 @@ class DatasetFormat(Protocol):
         Raises:
             AnnotationError: naming the file and the broken position.
         """
+        ...
+
+    def stored(self, dataset: Dataset) -> Dataset:
+        """Return the images and boxes of a dataset that `write` does not leave out."""
         ...
 
     def losses(self, dataset: Dataset) -> Sequence[str]:

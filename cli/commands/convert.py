@@ -118,21 +118,22 @@ def convert(
         )
     if loaded.note:
         say(loaded.note)
-    counts = loaded.dataset.counts()
+    stored = target.stored(loaded.dataset)
+    counts = stored.counts()
     if json_output:
         emit_json(
             {
                 "output": str(output),
                 "from": name,
                 "to": to,
-                "images": len(loaded.dataset.images),
+                "images": len(stored.images),
                 "boxes": sum(counts.values()),
                 "per_class": counts,
                 "lost": lost,
             }
         )
         return
-    title = f"{output}: {counted(len(loaded.dataset.images), 'image')}, from {name} to {to}"
+    title = f"{output}: {counted(len(stored.images), 'image')}, from {name} to {to}"
     table(title, ("class", "boxes"), [*counts.items(), ("all classes", sum(counts.values()))])
     if lost:
         say(f"{target.title} can't store: {'; '.join(lost)}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sparsedet.annotations import Box, Category, Dataset, Image, read_coco, write_coco
+from sparsedet.formats import read_dataset
 from tests.cli.command import sparsedet, sparsedet_here
 from tests.integrations.files.formats.datasets import objects, write, write_image, write_images
 
@@ -75,6 +76,28 @@ def test_from_format_to_format(coco: Path, tmp_path: Path) -> None:
     assert list(spot) == pytest.approx([5, 5, 30, 30.25], abs=1e-4)
     assert list(place) == pytest.approx([10.5, 10, 20, 20], abs=1e-4)
     assert (back / "images/day/a.png").samefile(coco.parent / "images/day/a.png")
+
+
+def test_what_is_left_out_is_not_counted_as_written(tmp_path: Path) -> None:
+    thin = Box(4, 9, 3, (5, 5, 5.5, 30))
+    hidden = Image(10, ".c.png", 120, 80)
+    dataset = replace(
+        DATASET,
+        images=(*DATASET.images, hidden),
+        boxes=(*DATASET.boxes, thin, Box(5, 10, 1, (1, 1, 9, 9))),
+    )
+    write_images(dataset, tmp_path / "images")
+    write_coco(dataset, tmp_path / "all.json")
+    expected = {"coco": (3, 4), "voc": (2, 2), "yolo": (2, 3), "label-studio": (3, 4)}
+    for format, (images, boxes) in expected.items():
+        out = tmp_path / format
+        written = sparsedet_here("convert", tmp_path / "all.json", out, "--to", format, "--json")
+        assert (written.json()["images"], written.json()["boxes"]) == (images, boxes), format
+        read = read_dataset(out).dataset
+        assert (len(read.images), sum(read.counts().values())) == (images, boxes), format
+    table = sparsedet_here("convert", tmp_path / "all.json", tmp_path / "again", "--to", "voc")
+    assert "all classes      2" in table.out
+    assert "boxes thinner than a pixel, left out (1)" in table.err
 
 
 def test_nothing_is_overwritten(coco: Path, tmp_path: Path) -> None:

@@ -83,6 +83,10 @@ class CocoFormat:
             return read[0][1]
         return merged(read, faults or strictly(path))
 
+    def stored(self, dataset: Dataset) -> Dataset:
+        """Return the dataset itself."""
+        return dataset
+
     def losses(self, dataset: Dataset) -> Sequence[str]:
         """Return nothing: COCO can store everything."""
         return ()

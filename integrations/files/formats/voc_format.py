@@ -122,6 +122,10 @@ class PascalVocFormat:
             dataset = with_split(dataset, voc.split(split, ids, faults))
         return Loaded(dataset, voc.images)
 
+    def stored(self, dataset: Dataset) -> Dataset:
+        """Return a dataset without crowd regions, thin boxes, and images that are not found."""
+        return _writable(with_listed_images(dataset))
+
     def losses(self, dataset: Dataset) -> Sequence[str]:
         """Return what VOC can't store: crowd regions, thin boxes, classes without boxes, ..."""
         unlisted, dataset = unlisted_images(dataset), with_listed_images(dataset)
@@ -132,13 +136,10 @@ class PascalVocFormat:
         lost = common_losses(
             dataset, box_keys=holds_object_key, image_keys=holds_image_key, class_ids=ids
         )
-        crowds = sum(box.iscrowd for box in dataset.boxes)
+        thin = sum(not box.iscrowd for box in dataset.boxes) - len(kept.boxes)
         lost += [
             unlisted,
-            loss(
-                "boxes thinner than a pixel, left out",
-                len(dataset.boxes) - crowds - len(kept.boxes),
-            ),
+            loss("boxes thinner than a pixel, left out", thin),
             loss("areas of masks", sum(has_own_area(box) for box in kept.boxes)),
             unused_classes(dataset, used),
         ]

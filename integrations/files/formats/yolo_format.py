@@ -110,6 +110,11 @@ class YoloFormat:
         dataset = read_yolo(yolo, progress, faults)
         return Loaded(dataset if members is None else with_split(dataset, members), yolo.images)
 
+    def stored(self, dataset: Dataset) -> Dataset:
+        """Return a dataset without crowd regions, and images that no reader finds again."""
+        listed = with_listed_images(dataset)
+        return listed.with_boxes(box for box in listed.boxes if not box.iscrowd)
+
     def losses(self, dataset: Dataset) -> Sequence[str]:
         """Return what YOLO can't store: crowd regions, keys, most masks, ..."""
         unlisted, dataset = unlisted_images(dataset), with_listed_images(dataset)

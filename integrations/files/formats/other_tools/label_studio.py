@@ -52,6 +52,10 @@ class LabelStudioFormat(ReadFormat):
         found = json_records(path, "label-studio", expected, faults, read_tasks)
         return Records(found.files[0].parent / "labels.json", found.records)
 
+    def stored(self, dataset: Dataset) -> Dataset:
+        """Return a dataset without crowd regions."""
+        return dataset.with_boxes(box for box in dataset.boxes if not box.iscrowd)
+
     def losses(self, dataset: Dataset) -> Sequence[str]:
         """Return what an import can't store: crowd regions, keys, masks, classes without boxes."""
         used = sorted({box.category_id for box in dataset.boxes if not box.iscrowd})

@@ -68,6 +68,10 @@ class ReadFormat(ABC):
         dataset = read.dataset if split is None else _part(path, read, split)
         return Loaded(dataset, read.images)
 
+    def stored(self, dataset: Dataset) -> Dataset:
+        """Raise an error: this format can only be read."""
+        raise AnnotationError(_unwritten(self.title))
+
     def losses(self, dataset: Dataset) -> Sequence[str]:
         """Raise an error: this format can only be read."""
         raise AnnotationError(_unwritten(self.title))

@@ -22,6 +22,7 @@ _YOLO = re.compile(rb"\s*\d+(?:\.0*)?(?:\s+-?[\d.e-]+){4,}\s*$", re.MULTILINE)
 _ADVICE = "export the data as COCO, Pascal VOC, YOLO or CVAT XML"
 _NUMBER = rb"-?\d+(?:\.\d+)?"
 _MARKS = (
+    (".json", rb'"vid_list"\s*:|__VIA_PROJECT_ID__', "a project of VIA 3"),
     (".json", rb'"annotation_result"|"_via_|"vid_start"', "VIA's JSON"),
     (".json", rb'"classTitle"\s*:', "Supervisely's JSON"),
     (".json", rb'"label"\s*:\s*\{\s*"labels"\s*:|"dm_format_version"', "Datumaro's JSON"),
@@ -32,7 +33,14 @@ _MARKS = (
     (".json", rb'"bbox_mode"\s*:', "detectron2's list of dicts"),
     (".json", rb'"data_list"\s*:\s*\[|"bboxes"\s*:\s*\[', "MMDetection's own JSON"),
     (".json", rb'"data_row"\s*:|"External ID"\s*:', "Labelbox's JSON"),
+    (
+        ".json",
+        rb'\A\s*\{[\s\S]*"(?:from_name|completed_by|was_cancelled|file_upload)"\s*:',
+        "a single task of Label Studio (lists of tasks are read)",
+    ),
     (".ndjson", rb'"data_row"\s*:', "Labelbox's JSON"),
+    (".ndjson", rb'"class_names"\s*:|"type"\s*:\s*"image"', "NDJSON of Ultralytics"),
+    (".ndjson", rb"^\s*\{", "JSON Lines"),
     (".jsonl", rb"^\s*\{", "JSON Lines"),
     (".manifest", rb'"source-ref"', "a manifest of SageMaker"),
     (".csv", rb"^ImageID,.*LabelName", "Open Images' labels of whole images (--image-labels)"),

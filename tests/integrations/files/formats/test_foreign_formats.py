@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from sparsedet.annotations.faults import Faults
-from sparsedet.errors import AnnotationError
+from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.formats import detect_format, read_dataset
+from sparsedet.loop.data_sources import read_anything
 from tests.integrations.files.formats.datasets import write, write_image
 from tests.integrations.files.formats.found_files import LINE
 
@@ -17,6 +18,9 @@ DARWIN = {"annotations": [{"name": "cat", "bounding_box": {"x": 1, "y": 2, "w": 
 BDD = [{"name": "a.jpg", "labels": [{"category": "car", "box2d": {"x1": 1}}]}]
 SAMPLES = {"samples": [{"_media_type": "image", "filepath": "data/a.jpg"}]}
 DICTS = [{"file_name": "a.jpg", "annotations": [{"bbox": [], "bbox_mode": 0}]}]
+VIA_3 = {"project": {"pid": "__VIA_PROJECT_ID__", "vid_list": ["1"]}, "metadata": {}}
+TASK = {"id": 1, "annotations": [{"result": [{"from_name": "label"}]}], "data": {"image": "a.jpg"}}
+ULTRALYTICS = '{"type": "dataset", "class_names": {"0": "cat"}}\n{"type": "image"}\n'
 KITTI = "Car 0.00 0 -1.57 599.41 156.40 629.75 189.25 2.85 2.63 12.34 0.47 1.49 69.44 -1.56\n"
 WIDER = "0--Parade/a.jpg\n1\n449 330 122 149 0 0 0 0 0 0 \n"
 
@@ -37,6 +41,10 @@ WIDER = "0--Parade/a.jpg\n1\n449 330 122 149 0 0 0 0 0 0 \n"
         ("samples.json", json.dumps(SAMPLES), "FiftyOne's own format"),
         ("dicts.json", json.dumps(DICTS), "detectron2's list of dicts"),
         ("train/metadata.jsonl", '{"file_name": "a.jpg"}\n', "JSON Lines"),
+        ("project.json", json.dumps(VIA_3), "a project of VIA 3"),
+        ("task.json", json.dumps(TASK), "a single task of Label Studio"),
+        ("coco8.ndjson", ULTRALYTICS, "NDJSON of Ultralytics"),
+        ("other.ndjson", '{"a": 1}\n', "JSON Lines"),
         ("export.ndjson", '{"data_row": {"id": "x"}}\n', "Labelbox's JSON"),
         ("training/label_2/000001.txt", KITTI, "KITTI's labels"),
         ("labels/000001.txt", KITTI, "KITTI's labels"),
@@ -83,3 +91,18 @@ def test_data_in_a_folder_come_before_other_files(tmp_path: Path) -> None:
     write(tmp_path, "pets/labels/a.txt", LINE)
     with pytest.raises(AnnotationError, match=r"no annotations here, but in .*pets; pass that"):
         detect_format(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "name"),
+    [
+        ("project.json", json.dumps(VIA_3), "a project of VIA 3"),
+        ("task.json", json.dumps(TASK), "a single task of Label Studio"),
+        ("coco8.ndjson", ULTRALYTICS, "NDJSON of Ultralytics"),
+    ],
+)
+def test_other_files_are_named(file: str, text: str, name: str, tmp_path: Path) -> None:
+    write(tmp_path, file, text)
+    for data in (tmp_path / file, tmp_path):
+        with pytest.raises(SparseDetError, match=f"looks like {name}"):
+            read_anything(data)

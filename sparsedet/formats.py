@@ -36,6 +36,8 @@ ALL_SPLITS = "all"
 """All images, where a split can be chosen."""
 _DEEPEST, _MOST_FOLDERS = 3, 20
 """Levels of folders, and folders per level, that are searched for a dataset to point to."""
+_MOST_NAMED = 5
+"""Maximum number of them in a message."""
 _MOST_FILES = 5_000
 """Maximum number of files that are searched for an image."""
 
@@ -194,8 +196,10 @@ def detect_format(path: Path) -> str:
         )
     if (foreign := foreign_format(path)) is not None:
         raise AnnotationError(f"{path}: {foreign}")
-    if (inner := _inside(path, formats)) is not None:
-        raise AnnotationError(f"{path}: no annotations here, but in {inner}; pass that folder")
+    if inner := _inside(path, formats):
+        listed = ", ".join(map(str, inner[:_MOST_NAMED])) + (", ..." if inner[_MOST_NAMED:] else "")
+        pass_it = "pass that folder" if len(inner) == 1 else "pass one of these folders"
+        raise AnnotationError(f"{path}: no annotations here, but in {listed}; {pass_it}")
     if path.is_dir() and (foreign := foreign_inside(path)) is not None:
         raise AnnotationError(f"{path}: {foreign}")
     if path.is_dir() and _has_images(path):
@@ -216,10 +220,11 @@ def _has_images(folder: Path) -> bool:
     return any(file.suffix.lower() in IMAGE_SUFFIXES for file in islice(files, _MOST_FILES))
 
 
-def _inside(folder: Path, formats: Mapping[str, DatasetFormat]) -> Path | None:
-    """Return the first folder within another one that has a format; None if there is none.
+def _inside(folder: Path, formats: Mapping[str, DatasetFormat]) -> list[Path]:
+    """Return the folders within another one that have a format, all on the same level.
 
-    Archives often have all files in a folder of its own.
+    Archives often have all files in a folder of its own, and those of several tasks of CVAT one
+    folder per task.
     """
     level = [folder] if folder.is_dir() else []
     for _ in range(_DEEPEST):
@@ -229,10 +234,9 @@ def _inside(folder: Path, formats: Mapping[str, DatasetFormat]) -> Path | None:
             for entry in sorted(outer.iterdir())
             if entry.is_dir() and not entry.name.startswith((".", "__"))
         ][:_MOST_FOLDERS]
-        for inner in level:
-            if any(candidate.detect(inner) for candidate in formats.values()):
-                return inner
-    return None
+        if found := [i for i in level if any(one.detect(i) for one in formats.values())]:
+            return found
+    return []
 
 
 def read_dataset(

@@ -93,6 +93,15 @@ def test_data_in_a_folder_come_before_other_files(tmp_path: Path) -> None:
         detect_format(tmp_path)
 
 
+def test_all_folders_with_data_are_named(tmp_path: Path) -> None:
+    for number in range(1, 8):
+        write(tmp_path, f"task_{number}/annotations.xml", "<annotations></annotations>")
+    folders = ", ".join(f"{tmp_path}/task_{number}" for number in range(1, 6))
+    with pytest.raises(AnnotationError) as error:
+        detect_format(tmp_path)
+    assert f"no annotations here, but in {folders}, ...; pass one of these" in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("file", "text", "name"),
     [

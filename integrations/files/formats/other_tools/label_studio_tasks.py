@@ -93,6 +93,9 @@ class _Answers:
             known = [_of_min(task)]
         self.annotations = [one for one in known if not one.get("was_cancelled")]
         self.predictions = _objects(task.get("predictions"))
+        # Usual exports only have their ids.
+        drafts = _list(task.get("drafts"))
+        self.has_draft = any(is_int(one) or (_is_map(one) and one.get("result")) for one in drafts)
 
     def chosen(self) -> Sequence[Any]:
         """Return the regions of the annotation that counts."""
@@ -111,8 +114,13 @@ def _warn(file: Path, answers: Iterable[_Answers], by_people: bool) -> None:
     predicted = sum(bool(answer.predictions) for answer in answers)
     if several:
         warn_once(
-            f"{file}: {several} tasks have several annotations: used the ground truth, or the one "
-            "saved last"
+            f"{file}: {counted(several, 'task has', 'tasks have')} several annotations: used the "
+            "ground truth, or the one saved last"
+        )
+    if drafts := sum(answer.has_draft for answer in answers):
+        warn_once(
+            f"{file}: {counted(drafts, 'task has', 'tasks have')} a draft, left out; people have "
+            "to submit it first"
         )
     if predicted and not by_people:
         warn_once(f"{file}: these tasks have no annotations; used the predictions of {predicted}")

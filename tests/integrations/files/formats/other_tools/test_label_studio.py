@@ -161,6 +161,20 @@ def test_which_annotation_counts(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert "2 tasks have several annotations" in caplog.text
 
 
+def test_drafts_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    draft = {"id": 7, "result": [region()]}
+    path = export(
+        tmp_path,
+        task(1, "a.jpg", region(), drafts=[7]),  # as in usual exports
+        task(2, "b.jpg", region(), drafts=[draft]),
+        task(3, "c.jpg", region(), drafts=[{**draft, "result": []}]),
+        images=("a.jpg", "b.jpg", "c.jpg"),
+    )
+    with caplog.at_level(logging.WARNING):
+        assert len(read_dataset(path).dataset.boxes) == 3
+    assert "2 tasks have a draft, left out; people have to submit it first" in caplog.text
+
+
 def test_labels_apart_from_their_shapes(tmp_path: Path) -> None:
     shape = {**region(), "type": "rectangle", "value": VALUE}
     path = export(

@@ -82,6 +82,7 @@ def pull(
     """
 
     from sparsedet.annotations import write_coco
+    from sparsedet.loop.new_classes import note_new_classes
     from sparsedet.loop.pulling import pull_with_reviews
     from sparsedet.loop.reviews import Connections, note_address
     from sparsedet.loop.settings import Source, change_source, new_settings
@@ -130,6 +131,8 @@ def pull(
                     # Images may have been downloaded; record their project and limits.
                     if known is None and workspace.images.exists():
                         workspace.write_settings(new_settings(source))
+        if note := note_new_classes(workspace, dataset):
+            say(note)
         write_coco(dataset, workspace.annotations)
         if known and choice:
             change_source(workspace.settings_file, choice)

@@ -20,6 +20,7 @@ from sparsedet.ledger import Ledger
 from sparsedet.loop.guessing import guessing
 from sparsedet.loop.ledger_rebuild import rebuild
 from sparsedet.loop.lots import collect_and_settle
+from sparsedet.loop.new_classes import note_new_classes
 from sparsedet.loop.pulling import pull_with_reviews
 from sparsedet.loop.reviews import Connections, Say, note_address
 from sparsedet.loop.round_files import read_known, read_push
@@ -250,6 +251,8 @@ class Rounds:
             f"({len(pulled.boxes)} in the project itself); "
             f"{counted(len(dataset.verified_negatives), 'box')} that reviewers rejected"
         )
+        if note := note_new_classes(self.workspace, dataset):
+            self.say(note)
         feedback.check_labels()
         return dataset
 

@@ -107,7 +107,8 @@ def init(
             "Choices control that marks an image as completely labelled", _DEFAULT_CONTROL
         )
     mark = complete_control or _DEFAULT_CONTROL
-    review = ReviewSettings(mode=how, complete_control=mark)
+    has_queue = how in ("auto", "review-project")
+    review = ReviewSettings(mode=how, complete_control=mark, sure_first=has_queue)
     source = Source(tool=tool, url=url or "", project=project, **choice)
     settings = new_settings(source, review)
     options = replace(settings.tool_options(), named_url=bool(url))

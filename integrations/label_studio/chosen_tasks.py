@@ -10,7 +10,7 @@ from sparsedet.tool import Choice
 from .client.connection import Connection
 from .client.pages import read_pages
 from .labelling_config.config_xml import listed
-from .projects import OddTask, export_tasks, task_data
+from .projects import TASK_LIST, OddTask, export_tasks, task_data
 from .views import list_views
 
 Task = Mapping[str, Any]
@@ -103,13 +103,7 @@ def _in_view(connection: Connection, project: int, view: int) -> frozenset[int]:
             "?tab= in its URL"
         )
     what = f"listing view {view}"
-    params = {
-        "project": project,
-        "view": view,
-        "fields": "task_only",
-        "include": "id",
-        "resolve_uri": False,
-    }
+    params = {**TASK_LIST, "project": project, "view": view, "include": "id"}
     tasks = read_pages(
         connection, "api/tasks/", params, what, entries="tasks", total="total", page_size=_PAGE
     )

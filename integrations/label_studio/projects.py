@@ -27,6 +27,14 @@ from .project_records import read_project
 
 logger = logging.getLogger(__name__)
 
+TASK_LIST: Mapping[str, Any] = {
+    "fields": "task_only",
+    "resolve_uri": False,  # stored addresses, not links that expire
+    # Otherwise, the server asks a project's ML backend for the predictions of all listed tasks.
+    "review": True,
+}
+"""Parameters of every request that lists tasks."""
+
 _PAGE = 5000
 _NAMED = 5
 """Tasks to list in a warning."""
@@ -217,11 +225,10 @@ def _listed(
             "ordering": ["tasks:id"],
         }
         params = {
+            **TASK_LIST,
             "project": project,
-            "fields": "task_only",
             "include": include,
             "query": json.dumps(query),
-            "resolve_uri": False,  # stored addresses, not links that expire
             "page": 1,
             "page_size": page_size,
         }
@@ -260,9 +267,9 @@ def review_state(connection: Connection, project: int) -> str:
         "ordering": ["-tasks:updated_at"],
     }
     params = {
+        **TASK_LIST,
         "project": project,
         "query": json.dumps(query),
-        "fields": "task_only",
         "include": "id,updated_at",
         "page_size": 1,
     }

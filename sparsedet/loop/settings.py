@@ -150,7 +150,7 @@ class ReviewSettings(_Section):
         if self.sure_first and (self.accept.is_on or self.mode not in ("review-project", "auto")):
             raise ValueError(
                 'sure_first needs mode = "review-project" or "auto", and no acceptance by sample '
-                "(accept)"
+                "(accept); set sure_first = false"
             )
         return self
 

@@ -35,6 +35,7 @@ def test_it_tries_the_connection_and_writes_the_settings(tmp_path: Path, project
     assert settings.source.tool == "files"
     assert settings.source.url == FilesTool(str(tmp_path)).url
     assert settings.review.mode == "auto"
+    assert settings.review.sure_first
     assert settings.validation.auto
     assert "next: sparsedet round work" in result.err
     assert "already exists" in sparsedet_here(*words, cwd=tmp_path).error()

@@ -8,11 +8,10 @@ import xml.etree.ElementTree as ElementTree
 from sparsedet.errors import ToolError
 
 from ..labelling_config.label_config import COMPLETE_CONTROL, COMPLETE_TEXT, LabelConfig
+from .hotkeys import free_key, named_keys
 
 _HEADER = "Every object has a box:"
 _STYLE = "display: flex; align-items: center; gap: 1em"
-_HOTKEYS = "cxyjknmtgq"
-"""Candidate keys, the first unused one is chosen; none is a key of the editor."""
 
 
 def with_complete_mark(config: LabelConfig, project: int, before: str = "") -> str:
@@ -42,10 +41,10 @@ def with_complete_mark(config: LabelConfig, project: int, before: str = "") -> s
         )
         ElementTree.SubElement(control, "Choice", value=COMPLETE_TEXT)
     control.set("toName", config.image)
-    used = _hotkeys(root)
+    used = named_keys(root)
     choice = _first_choice(control)
-    if choice is not None and (not choice.get("hotkey") or used & _hotkeys(control)):
-        choice.set("hotkey", next((key for key in _HOTKEYS if key not in used), ""))
+    if choice is not None and (not choice.get("hotkey") or used & named_keys(control)):
+        choice.set("hotkey", free_key(used))
     # Above the image: below a tall one, nobody would see it.
     line = ElementTree.Element("View", style=_STYLE)
     ElementTree.SubElement(line, "Header", value=_HEADER, size="5")
@@ -76,8 +75,3 @@ def _named(root: ElementTree.Element, name: str) -> ElementTree.Element | None:
 
 def _first_choice(control: ElementTree.Element) -> ElementTree.Element | None:
     return next((tag for tag in control.iter() if tag is not control and tag.get("value")), None)
-
-
-def _hotkeys(root: ElementTree.Element) -> set[str]:
-    keys = (tag.get("hotkey", "").split(",") for tag in root.iter())
-    return {key.strip().lower() for several in keys for key in several} - {""}

@@ -7,13 +7,14 @@ from dataclasses import replace
 from ..labelling_config.config_labels import Label, label_tags
 from ..labelling_config.label_config import LabelConfig
 from ..review_project.class_colors import distinct_colors
+from ..review_project.hotkeys import free_key, named_keys
 from ..review_project.instruction import as_instruction
 
 TITLE_KEY = "sparsedet_title"
 """Key of the layout in the data of a sheet's task."""
 _UNSURE = "see the whole image"
 _UNSURE_KEY = "n"
-"""Keys that the editor does not use."""
+"""Its key, unless a class has it."""
 _UNSURE_COLOR = "#606060"
 _KEPT = ("value", "alias", "hotkey")
 """Attributes copied from the annotated project's labels."""
@@ -25,8 +26,7 @@ white outlines are existing annotations: a box on the same object is wrong.<br><
 counts as right.<br>
 • <b>Wrong class:</b> click it, press the key of the right class.<br>
 • <b>Badly placed:</b> drag it, or its corners, within its crop.<br>
-• <b>Not sure:</b> click it, press <kbd>{key}</kbd> (<b>{unsure}</b>). It then comes up on its \
-image.<br><br>
+• <b>Not sure:</b> click it, {press}. It then comes up on its image.<br><br>
 <b>Submit</b> (<kbd>Ctrl+Enter</kbd>) confirms that you have looked at all boxes. <b>Skip</b> \
 leaves them undecided for later."""
 
@@ -37,9 +37,7 @@ def sheet_xml(config: LabelConfig) -> str:
     Args:
         config: config of the annotated project, for its labels.
     """
-    source = ElementTree.fromstring(config.xml)
-    control = next(tag for tag in source.iter() if tag.get("name") == config.control)
-    labels = label_tags(control)
+    labels = _class_tags(config)
     root = ElementTree.Element("View")
     ElementTree.SubElement(root, "Header", value=f"${TITLE_KEY}", size="4")
     ElementTree.SubElement(
@@ -53,22 +51,23 @@ def sheet_xml(config: LabelConfig) -> str:
         strokeWidth="3",
         fillOpacity="0.05",
     )
-    used = {label.get("hotkey", "") for label in labels}
     colors = distinct_colors([label.get("background", "") for label in labels])
     for label, color in zip(labels, colors, strict=True):
         kept = {key: text for key, text in label.attrib.items() if key in _KEPT}
         ElementTree.SubElement(boxes, "Label", {**kept, "background": color})
     unsure = {"value": unsure_label(config), "background": _UNSURE_COLOR}
-    if _UNSURE_KEY not in used:
-        unsure["hotkey"] = _UNSURE_KEY
+    if key := _unsure_key(config):
+        unsure["hotkey"] = key
     ElementTree.SubElement(boxes, "Label", unsure)
     return ElementTree.tostring(root, encoding="unicode")
 
 
 def sheet_instruction(config: LabelConfig) -> str:
     """Return the instruction for reviewers of contact sheets, as HTML."""
-    unsure = html.escape(unsure_label(config), quote=False)
-    return as_instruction(_TEXT.format(key=_UNSURE_KEY, unsure=unsure))
+    unsure = f"<b>{html.escape(unsure_label(config), quote=False)}</b>"
+    key = _unsure_key(config)
+    press = f"press <kbd>{key}</kbd> ({unsure})" if key else f"choose {unsure}"
+    return as_instruction(_TEXT.format(press=press))
 
 
 def unsure_label(config: LabelConfig) -> str:
@@ -78,6 +77,17 @@ def unsure_label(config: LabelConfig) -> str:
     while label in taken:
         label += "?"
     return label
+
+
+def _class_tags(config: LabelConfig) -> list[ElementTree.Element]:
+    root = ElementTree.fromstring(config.xml)
+    return label_tags(next(tag for tag in root.iter() if tag.get("name") == config.control))
+
+
+def _unsure_key(config: LabelConfig) -> str:
+    """Return the key of the label for undecided boxes; empty if all are taken."""
+    used = {key for label in _class_tags(config) for key in named_keys(label)}
+    return free_key(used, first=_UNSURE_KEY)
 
 
 def with_unsure(config: LabelConfig) -> LabelConfig:

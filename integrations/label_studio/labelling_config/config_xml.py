@@ -21,6 +21,7 @@ _ATTRIBUTES = (
     "background",
     "choice",
     "perItem",
+    "perRegion",
 )
 """The attributes used here, in the spelling that `read_xml` returns."""
 _SPELLED = {name.lower(): name for name in _ATTRIBUTES}

@@ -299,12 +299,13 @@ def _choices(
 ) -> dict[str | None, CompleteMark]:
     """Return the first non-label choice of every Choices control, by the control's name.
 
-    In a control with only labels it is `COMPLETE_TEXT`, which nobody can choose there.
+    In a control with only labels it is `COMPLETE_TEXT`, which nobody can choose there. Controls
+    that ask about each region say nothing about the image.
     """
     found: dict[str | None, CompleteMark] = {}
     for tag in tags:
         control = tag.get("name")
-        if control == CLASSES_CONTROL:
+        if control == CLASSES_CONTROL or tag.get("perRegion") == "true":
             continue
         every = [choice.attrib for choice in tag.iter() if is_tag(choice, "Choice")]
         every = [choice for choice in every if choice.get("value")]

@@ -32,7 +32,7 @@ def with_complete_mark(config: LabelConfig, project: int, before: str = "") -> s
     if _named(root, COMPLETE_CONTROL) is not None:
         raise ToolError(
             f"project {project}: its labelling config has a tag named {COMPLETE_CONTROL!r} that is "
-            "not a Choices control with a choice; rename it"
+            "not a Choices control with a choice for the image; rename it"
         )
     control = _known_control(before) if before else None
     if control is None:

@@ -220,6 +220,25 @@ def test_only_the_explicit_mark_makes_an_image_complete(results: Any, complete: 
     assert is_complete(results, CONFIG) is complete
 
 
+@pytest.mark.parametrize("attribute", ["perRegion", "perregion"])
+def test_a_choice_about_a_box_marks_no_image(attribute: str) -> None:
+    """In a control that asks about each box, such as whether all of it is visible."""
+    own = labelling_config(["cat"]).replace("<Choices", f'<Choices {attribute}="true"')
+    results = [
+        rectangle(),
+        {
+            "id": rectangle()["id"],
+            "from_name": "sparsedet_complete",
+            "to_name": "image",
+            "type": "choices",
+            "value": {"choices": [COMPLETE_CHOICE]},
+        },
+    ]
+    config = parse_config(own, "7")
+    assert not is_complete(results, config)
+    assert not config.marks
+
+
 def test_the_mark_is_found_by_value_and_alias() -> None:
     """An alias may have been added since it was set."""
     config = parse_config(

@@ -25,13 +25,16 @@ _ATTRIBUTES = (
 )
 """The attributes used here, in the spelling that `read_xml` returns."""
 _SPELLED = {name.lower(): name for name in _ATTRIBUTES}
+_TAGS = ("View", "Image", "Rectangle", "RectangleLabels", "Labels", "Label", "Choices", "Choice")
+"""The tags used here, likewise: the server's parser misses a `label` next to a `Label` of ours."""
+_SPELLED_TAGS = {name.lower(): name for name in _TAGS}
 _MAX_SHOWN = 60
 _MAX_LISTED = 12
 _MAX_DEPTH = 100
 
 
 def read_xml(xml: str, project: str) -> ElementTree.Element:
-    """Return the root of a labelling config, without namespaces and with normalised attributes.
+    """Return the root of a labelling config, without namespaces and with usual spellings.
 
     Args:
         xml: the labelling config.
@@ -62,7 +65,8 @@ def read_xml(xml: str, project: str) -> ElementTree.Element:
             f"project {project}: its labelling config nests tags more than {_MAX_DEPTH} levels deep"
         )
     for tag in root.iter():
-        tag.tag = tag.tag.rpartition("}")[2]
+        plain = tag.tag.rpartition("}")[2]
+        tag.tag = _SPELLED_TAGS.get(plain.lower(), plain)
         for name in list(tag.attrib):
             spelled = _SPELLED.get(name.rpartition("}")[2].lower(), name)
             if spelled not in tag.attrib:

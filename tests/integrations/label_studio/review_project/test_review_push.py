@@ -192,6 +192,16 @@ def test_aliases_are_written_as_the_server_wants_them(
     assert {region.category for region in shown} == {"orange", "parcel"}
 
 
+def test_tags_in_lower_case_are_written_as_the_server_reads_them(
+    tool: LabelStudioTool, pulled: Pulled
+) -> None:
+    config = labelling_config(["orange", "parcel"]).replace("<Label ", "<label ")
+    config = config.replace("<RectangleLabels", "<rectanglelabels")
+    config = config.replace("</RectangleLabels", "</rectanglelabels")
+    tool.connection.client.projects.update(int(pulled.project), label_config=config)
+    assert push(tool, pulled).created == IMAGES
+
+
 def test_a_box_that_the_server_would_drop_stops_the_push(
     tool: LabelStudioTool, pulled: Pulled
 ) -> None:

@@ -43,6 +43,10 @@ class Annotators:
             or (author == self.account and merged)
         )
 
+    def counts_when_merged(self, annotation: Annotation) -> bool:
+        """Whether an annotation still counts when our account is the last to have saved it."""
+        return self.counts({**annotation, "updated_by": self.account})
+
 
 def read_annotators(
     wanted: Sequence[str], names: Mapping[int, str], account: int | None

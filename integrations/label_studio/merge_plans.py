@@ -83,7 +83,11 @@ class Planner:
             version=read.version,
             saved=last_save(read.annotations[-1], self.names) if read.annotations else "",
             labels=frozenset(config.stored_labels),
-            blocked=unsaved(read.annotations, drafts) or _uncombinable(read, config),
+            blocked=(
+                unsaved(read.annotations, drafts)
+                or _uncombinable(read, config)
+                or self._left_behind(read)
+            ),
             complete_classes=read.complete_classes,
         )
         change = without_shapes(plan(state), state.boxes, config)
@@ -98,6 +102,20 @@ class Planner:
         except GeometryError as error:
             return Planned(read, replace(state, blocked=str(error)), change, None)
         return Planned(read, state, change, results, starred(submitted(annotations)))
+
+    def _left_behind(self, read: TaskBoxes) -> str:
+        """Return why a merge would hide the annotation from the next pull, or ""."""
+        if len(read.annotations) != 1:
+            return ""  # a merge creates one, which counts
+        (annotation,) = read.annotations
+        if self.annotators.counts_when_merged(annotation):
+            return ""
+        person = saved_by(annotation, self.names)
+        ours = saved_by({"updated_by": self.annotators.account}, self.names)
+        return (
+            f"it is selected only because {person} saved it last, which a merge would change; add "
+            f"your account, {ours}, to [source] annotators"
+        )
 
 
 def _without_lost_marks(change: Changes, config: LabelConfig) -> Changes:

@@ -1,5 +1,6 @@
 """Working on a part of a project: a view, some labels, some people, without skipped tasks."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,35 @@ def test_a_part_of_a_project(
     assert [image.overtaken for image in merge] == [""]
     assert pull(by_me)[1] == {"mine", "dog", "mined"}
     assert pull(Choice(annotators=("colleague@example.com",)))[1] == {"theirs"}
+
+
+@pytest.mark.label_studio
+def test_a_merge_hides_no_annotation_that_one_of_the_people_saved_last(
+    tool: LabelStudioTool, project: int, address: str, colleague: Connection, tmp_path: Path
+) -> None:
+    """Of an import by our account; the server knows its author and who saved it last."""
+    drawn = {"result": [rectangle("cat", id="c")]}
+    (task,) = import_tasks(
+        tool.connection, project, [{"data": {"image": address}, "annotations": [drawn]}]
+    )
+    (stored,) = tool.connection.get_json(f"api/tasks/{task}/annotations/", {}, "it")
+    colleague.client.annotations.update(stored["id"], result=stored["result"], lead_time=9.0)
+    box = ReviewedRegion("mined", "cat", (10.0, 10.0, 60.0, 60.0))
+    change = Changes(added={"mined": Decision("kept", box, "accepted", Review("1", "1/1", {}, ()))})
+    saved_last, ours = "colleague@example.com", "admin@example.com"
+    for people, blocked, boxes in (
+        ((saved_last,), True, {"c"}),
+        ((saved_last, ours), False, {"c", "mined"}),
+    ):
+        chosen = with_choice(tool, Choice(annotators=people))
+        (merged,) = chosen.merge(
+            str(project), {str(task): lambda _: change}, sizes={str(task): (640, 480)}, keep=print
+        )
+        assert merged.state is not None
+        said = r"colleague@example\.com saved it last.*add your account, admin@example\.com, to"
+        assert bool(re.search(said, merged.state.blocked)) == blocked
+        found = chosen.pull(str(project), tmp_path / "images")
+        assert {str(one.tool_id) for one in found.boxes} == boxes
 
 
 @pytest.mark.label_studio

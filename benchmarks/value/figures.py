@@ -13,7 +13,7 @@ from sparsedet.atomic_io import read_json, write_json
 from sparsedet.completeness.candidate_file import read_candidates
 from sparsedet.completeness.expected_precision import fit_expected_precision
 from sparsedet.completeness.selection import limit_for
-from sparsedet.loop.workspace import RoundFolder
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.mining.candidates import Candidates
 
 from .setting import Setting

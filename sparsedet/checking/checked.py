@@ -8,8 +8,9 @@ from sparsedet.annotations import Dataset, read_coco
 from sparsedet.checking.finding import Commands
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.ledger_rebuild import has_pushed
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.settings import Settings
-from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.loop.workspace import Workspace
 from sparsedet.push_modes import Progress, no_progress
 from sparsedet.reviews import AnnotationRule
 

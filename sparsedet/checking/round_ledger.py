@@ -17,8 +17,8 @@ from sparsedet.ledger import Ledger, LedgerBox, Push
 from sparsedet.loop.ledger_rebuild import restore_round
 from sparsedet.loop.lot_file import read_lots
 from sparsedet.loop.pushed_boxes import opened_images, pushed_boxes
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.round_report import pushed_parts
-from sparsedet.loop.workspace import RoundFolder
 from sparsedet.wording import counted
 
 

@@ -15,8 +15,8 @@ from sparsedet.checking.checked import Checked
 from sparsedet.checking.finding import Finding, LostAndFound, one_line
 from sparsedet.errors import SparseDetError
 from sparsedet.loop.lot_file import read_lots
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.round_sheets import stored_sheets
-from sparsedet.loop.workspace import RoundFolder
 from sparsedet.wording import counted
 
 _STEPS = "pull", "split", "train", "mine", "push"

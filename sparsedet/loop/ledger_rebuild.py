@@ -21,7 +21,8 @@ from sparsedet.loop.lots import take_back
 from sparsedet.loop.merge_folders import UNDONE
 from sparsedet.loop.pushed_boxes import pushed_boxes
 from sparsedet.loop.round_files import read_merged, read_push
-from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.loop.round_folder import RoundFolder
+from sparsedet.loop.workspace import Workspace
 from sparsedet.reading import ODD_VALUES
 from sparsedet.reviews import Written
 from sparsedet.wording import counted

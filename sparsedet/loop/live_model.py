@@ -21,8 +21,9 @@ from sparsedet.completeness.selection import Selection
 from sparsedet.config.training_config import TrainingConfig, read_config
 from sparsedet.errors import RunError
 from sparsedet.ledger import Ledger
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.standing import assess_round, present_annotations, selection_of
-from sparsedet.loop.workspace import RoundFolder, Workspace, enclosing
+from sparsedet.loop.workspace import Workspace, enclosing
 from sparsedet.mining.candidates import find_candidates
 from sparsedet.mining.detect import detect
 from sparsedet.modeling.checkpoint import build_for_inference

@@ -8,8 +8,9 @@ from sparsedet.completeness.lots import Lot, Promise, form_lots
 from sparsedet.ledger import Ledger, as_mined
 from sparsedet.loop.lot_file import all_lots, read_lots
 from sparsedet.loop.lots import overlaps_any, waits
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.settings import Settings
-from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.loop.workspace import Workspace
 from sparsedet.mining.mine import without_pending
 
 

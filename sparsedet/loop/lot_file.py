@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from sparsedet.annotations import Dataset
 from sparsedet.atomic_io import write_json
 from sparsedet.completeness.lots import Lot
-from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.loop.round_folder import RoundFolder
+from sparsedet.loop.workspace import Workspace
 from sparsedet.reading import read_object
 
 LotState = Literal["waiting", "passed", "failed", "withdrawn", "undone"]

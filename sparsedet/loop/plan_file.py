@@ -14,9 +14,9 @@ from sparsedet.annotations.mined_boxes import read_mined
 from sparsedet.atomic_io import write_json
 from sparsedet.ledger import Ledger, QueueEntry, as_mined
 from sparsedet.loop.lot_file import read_lots
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.round_queue import RoundPlan
 from sparsedet.loop.settings import Settings
-from sparsedet.loop.workspace import RoundFolder
 from sparsedet.reading import read_object
 
 _PLAN_AGAIN = "remove it, and run `sparsedet round` to plan the push again"

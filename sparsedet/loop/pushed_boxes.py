@@ -9,9 +9,9 @@ from typing import Any
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.loop.lot_file import read_lots
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.round_report import pushed_parts
 from sparsedet.loop.round_sheets import stored_sheets
-from sparsedet.loop.workspace import RoundFolder
 
 
 def pushed_boxes(

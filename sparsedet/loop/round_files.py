@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sparsedet.loop.workspace import RoundFolder
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.reading import read_object
 
 _PULL_AGAIN = "restore it, or start the round over with `sparsedet round --restart`"

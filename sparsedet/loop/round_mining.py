@@ -13,9 +13,10 @@ from sparsedet.completeness.proposals import Proposals, mine_proposals, proposal
 from sparsedet.config.training_config import read_config
 from sparsedet.ledger import Ledger, as_mined
 from sparsedet.loop.reviews import Say
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.standing import assess_round, mined_on, selection_of
-from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.loop.workspace import Workspace
 from sparsedet.push_modes import Progress
 from sparsedet.wording import counted
 

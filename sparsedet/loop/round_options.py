@@ -9,8 +9,8 @@ from sparsedet.config.training_config import load_config, read_config
 from sparsedet.errors import ConfigError
 from sparsedet.loop.reviews import Say
 from sparsedet.loop.round_files import read_given_options
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.settings import Settings, TrainingSettings
-from sparsedet.loop.workspace import RoundFolder
 from sparsedet.wording import one_of
 
 

@@ -10,11 +10,12 @@ from sparsedet.loop.lot_file import write_lots
 from sparsedet.loop.plan_file import KnownReviews, known_reviews, read_plan, write_plan
 from sparsedet.loop.pushing import Pusher, UpForReview, up_for_review
 from sparsedet.loop.reviews import Connections, Say
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.round_queue import RoundPlan, plan_round, queue_record
 from sparsedet.loop.round_sheets import pictures_of, round_sheets, split_up
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.suspicions import answers, marks_record, to_mark
-from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.loop.workspace import Workspace
 from sparsedet.push_modes import ModeName, Progress, PushReport
 from sparsedet.reading import read_list
 from sparsedet.runtime.garbage import few_collections

@@ -21,10 +21,11 @@ from sparsedet.completeness.similar_order import alike_together
 from sparsedet.ledger import Ledger, QueueEntry
 from sparsedet.loop.lot_boxes import lots_of_round, released_boxes
 from sparsedet.loop.lot_file import RoundLot, read_lots, round_lots
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.round_sheets import stored_sheets
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.standing import assess_round, review_costs
-from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.loop.workspace import Workspace
 
 _SAME_PLACE_IOU = 0.4
 """IoU from which two boxes may show one object."""

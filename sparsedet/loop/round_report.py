@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from sparsedet.loop.round_files import read_estimate, read_push
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.suspicions import SuspicionCounts
-from sparsedet.loop.workspace import RoundFolder
 from sparsedet.push_modes import ModeName
 from sparsedet.reading import read_list
 

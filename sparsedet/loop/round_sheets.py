@@ -9,7 +9,7 @@ from sparsedet.atomic_io import read_json, write_json
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger
 from sparsedet.loop.pushing import UpForReview
-from sparsedet.loop.workspace import RoundFolder
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.push_modes import Progress
 from sparsedet.sheets import Sheet, SheetFile
 from sparsedet.sheets.arrangement import arrange

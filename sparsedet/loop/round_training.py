@@ -14,10 +14,11 @@ from sparsedet.ledger import Ledger, as_mined
 from sparsedet.loop.data_sources import FOR_EVALUATION, Data, read_path
 from sparsedet.loop.feedback import round_keys
 from sparsedet.loop.reviews import Say
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.standing import assess_round, doubtful, mined_on
 from sparsedet.loop.validation import held_out_before, hold_out_some, measured_on
-from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.loop.workspace import Workspace
 from sparsedet.push_modes import Progress
 from sparsedet.run_folder import with_common_classes
 from sparsedet.sparsify import hold_out

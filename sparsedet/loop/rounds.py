@@ -24,6 +24,7 @@ from sparsedet.loop.new_classes import note_new_classes
 from sparsedet.loop.pulling import pull_with_reviews
 from sparsedet.loop.reviews import Connections, Say, note_address
 from sparsedet.loop.round_files import read_known, read_push
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.round_mining import mine_round
 from sparsedet.loop.round_options import NO_OPTIONS, RoundOptions, options_of, write_options
 from sparsedet.loop.round_push import push_round
@@ -32,7 +33,7 @@ from sparsedet.loop.round_training import RoundTraining
 from sparsedet.loop.settings import NO_BUDGET, Settings
 from sparsedet.loop.standing import write_estimate
 from sparsedet.loop.suspicions import count_suspicions
-from sparsedet.loop.workspace import RoundFolder, Workspace, owner_id
+from sparsedet.loop.workspace import Workspace, owner_id
 from sparsedet.push_modes import Progress, no_progress
 from sparsedet.run_folder import with_common_classes
 from sparsedet.tool import AnnotationTool

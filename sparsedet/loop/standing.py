@@ -19,8 +19,9 @@ from sparsedet.completeness.unmarked import BoxesOnly
 from sparsedet.ledger import Ledger, LedgerBox
 from sparsedet.loop.feedback import with_feedback
 from sparsedet.loop.reimports import with_present_ids
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.settings import Settings
-from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.loop.workspace import Workspace
 from sparsedet.wording import counted
 
 _DOUBT = 0.2

@@ -12,10 +12,11 @@ from sparsedet.loop.last_reading import LastReading, last_reading
 from sparsedet.loop.ledger_rebuild import is_lost
 from sparsedet.loop.lot_file import RoundLot, all_lots
 from sparsedet.loop.round_files import read_estimate, read_evaluation
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.settings import read_settings
 from sparsedet.loop.suspicions import SuspicionCounts, count_suspicions
 from sparsedet.loop.validation import Labelled, what_ap_takes
-from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.loop.workspace import Workspace
 from sparsedet.reading import read_json
 from sparsedet.reviews import AnnotationRule
 from sparsedet.wording import counted

@@ -12,7 +12,8 @@ from sparsedet.annotations.suspicions import Suspicion, read_suspicions
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, QueueEntry
 from sparsedet.loop.round_files import read_push
-from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.loop.round_folder import RoundFolder
+from sparsedet.loop.workspace import Workspace
 from sparsedet.reading import ODD_VALUES
 from sparsedet.reviews import AnnotationRule, Review, decide
 from sparsedet.wording import counted

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparsedet.annotations import Dataset, Image, read_coco
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.settings import ValidationSettings
-from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.loop.workspace import Workspace
 from sparsedet.seeds import stable_rank
 from sparsedet.sparsify import GroupBy
 from sparsedet.wording import counted

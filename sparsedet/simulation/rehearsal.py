@@ -20,9 +20,9 @@ from sparsedet.completeness.budget import Budget
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, OutcomeCounts
 from sparsedet.loop.round_files import read_evaluation, read_push, read_rehearsed
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.round_report import review_projects
 from sparsedet.loop.rounds import Rounds
-from sparsedet.loop.workspace import RoundFolder
 from sparsedet.push_modes import Progress, no_progress
 from sparsedet.scriptable_tool import ScriptableTool
 from sparsedet.simulation import PlannedReviews, Reviewer, plan_reviews, true_objects

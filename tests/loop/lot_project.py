@@ -15,6 +15,7 @@ from sparsedet.completeness.candidate_file import CandidateFile, write_candidate
 from sparsedet.integrations.files import FilesTool
 from sparsedet.ledger import Ledger, LedgerBox
 from sparsedet.loop.lot_file import RoundLot, read_lots
+from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.rounds import Rounds
 from sparsedet.loop.settings import (
     AcceptSettings,
@@ -24,7 +25,7 @@ from sparsedet.loop.settings import (
     Settings,
     Source,
 )
-from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.loop.workspace import Workspace
 from sparsedet.mining.candidates import RIGHT, UNKNOWN, Candidates
 from sparsedet.run_folder import RunInfo
 from sparsedet.scriptable_tool import OpenReview

@@ -8,7 +8,8 @@ import pytest
 from sparsedet.atomic_io import write_json
 from sparsedet.loop.lot_file import RoundLot, write_lots
 from sparsedet.loop.pushed_boxes import pushed_boxes
-from sparsedet.loop.workspace import RoundFolder, Workspace
+from sparsedet.loop.round_folder import RoundFolder
+from sparsedet.loop.workspace import Workspace
 from sparsedet.sheets import Sheet
 from sparsedet.sheets.layout import Crop
 from tests.ledger.builders import MINED, SPOT, dataset

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping
 
-from sparsedet.errors import PlaceAwayError, PlaceGoneError
+from sparsedet.errors import PlaceAwayError, PlaceGoneError, ToolError
 from sparsedet.ledger import Ledger, LedgerBox, Place
 from sparsedet.loop.reviews import Connections, Say
 from sparsedet.loop.settings import Settings
@@ -38,7 +38,7 @@ def undo_push(
     kept: dict[str, str] = {}
     places = ledger.places()
     if settings is not None and round is None:
-        places += _unrecorded(places, connections, settings)
+        places += _unrecorded(places, connections, settings, say)
     for place in places:
         known = {box.region_id: box for box in ledger.boxes()}
         ids = frozenset(
@@ -90,18 +90,29 @@ def undo_push(
 
 
 def _unrecorded(
-    places: Collection[Place], connections: Connections, settings: Settings
+    places: Collection[Place], connections: Connections, settings: Settings, say: Say
 ) -> list[Place]:
     """Return places that the ledger lacks: a first push may have been killed before its record.
 
-    Before anything was recorded, it may have been in any mode.
+    Before anything was recorded, it may have been in any mode. Recorded pushes can be withdrawn
+    even if the annotated project is gone, so that is no error if there are any.
     """
     source = connections.ledger_source(settings.source)
     tool = connections.tool(source)
     known = {place.mode for place in places if place.source == source}
+    wanted = settings.review.modes if places else tool.push_modes
     found = []
-    for mode in settings.review.modes if places else tool.push_modes:
-        if mode not in known and (at := tool.push_modes[mode].find_place(source.project)):
+    for mode in wanted:
+        if mode in known or mode not in tool.push_modes:
+            continue
+        try:
+            at = tool.push_modes[mode].find_place(source.project)
+        except ToolError as error:
+            if not places:
+                raise
+            say(f"{error}: only recorded pushes are withdrawn")
+            break
+        if at is not None:
             found.append(Place(source.tool, source.url, source.project, at, mode))
     return found
 

@@ -13,7 +13,7 @@ from sparsedet.annotations import read_coco, write_coco
 from sparsedet.errors import PlaceAwayError
 from sparsedet.integrations.files.review_files import MARK
 from sparsedet.ledger import Ledger
-from sparsedet.loop.settings import Settings
+from sparsedet.loop.settings import ReviewSettings, Settings
 from tests.loop.small_project import FREE, MINED, SmallProject, boxes_of, draw, without
 
 
@@ -174,6 +174,20 @@ def test_an_undo_takes_back_a_first_push_that_was_killed_before_it_was_recorded(
     taken = project.command("push", "--undo", "--data", work, "--json").json()
     assert len(taken["region_ids"]) == len(dry["region_ids"]) == 6
     assert not any(path.exists() for path in up)
+
+
+@pytest.mark.parametrize("mode", ["auto", "draft"])
+def test_an_undo_needs_neither_the_project_nor_a_mode_of_its_tool(
+    mode: str, project: SmallProject
+) -> None:
+    """What the settings say now is only for pushes without a record."""
+    review = ReviewSettings.model_validate({"mode": mode})
+    project.workspace.write_settings(Settings(source=project.source, review=review))
+    project.annotations.rename(project.annotations.with_suffix(".bak"))
+    taken = project.command("push", "--undo", "--data", project.workspace.root, "--json")
+    assert taken.status == 0, taken.err
+    assert len(taken.json()["region_ids"]) == 6
+    assert ("only recorded pushes are withdrawn" in taken.err) == (mode == "auto")
 
 
 def test_an_undo_leaves_the_boxes_of_a_workspace_that_took_over(tmp_path: Path) -> None:

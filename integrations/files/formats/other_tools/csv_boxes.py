@@ -45,7 +45,7 @@ _SIZED = (
 )
 """The last is a list `[x, y, width, height]`."""
 _IMAGE_SIZES = (("imagewidth", "imageheight"), ("imgwidth", "imgheight"), ("width", "height"))
-"""Columns of the size of an image, unless it is that of the box."""
+"""Columns of the size of an image, unless it is that of the box; see `_size`."""
 _RETINANET = ("filename", "x1", "y1", "x2", "y2", "class")
 """Columns of files without a header."""
 _LONGEST_SIDE = 2**31
@@ -171,7 +171,7 @@ def _file(root: Path, file: Path, columns: _Columns, faults: Faults) -> Iterator
             f"{where} ({image})",
             candidate_names(folder, image) if whole else [],
             entries,
-            _size([own[0][1][place] for place in columns.size]),
+            _size(own[0][1], columns),
             stem=None if whole else image,
             near="" if folder == "." else folder,
             split=split,
@@ -193,10 +193,20 @@ def _box(row: Sequence[str], columns: _Columns, where: str, size: Size) -> Label
     return LabelledBox(label, (left, top, right, bottom))
 
 
-def _size(cells: Sequence[str]) -> Size | None:
-    """Return the size of an image, which its file must have; None if there is none."""
-    sides = [side for side in map(_side, cells) if side]
-    return (sides[0], sides[1]) if len(sides) == 2 else None
+def _size(row: Sequence[str], columns: _Columns) -> Size | None:
+    """Return the size of a row's image, which its file must have; None if there is none.
+
+    Next to corners, `width` and `height` may be those of the box.
+    """
+    sides = [side for place in columns.size if (side := _side(row[place]))]
+    if len(sides) != 2:
+        return None
+    width, height = sides
+    if columns.are_corners:
+        left, top, right, bottom = (_side(row[edge]) for edge in columns.edges)
+        if abs(right - left - width) <= 1 and abs(bottom - top - height) <= 1:
+            return None
+    return width, height
 
 
 def _side(text: str) -> int:

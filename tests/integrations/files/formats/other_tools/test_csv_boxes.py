@@ -133,6 +133,13 @@ def test_images_of_another_size_are_left_out(text: str, tmp_path: Path) -> None:
         read_dataset(tmp_path)
 
 
+@pytest.mark.parametrize("row", ["10,20,40,60,30,40", "0.5,5.2,20.9,30.1,20.4,24.9"])
+def test_a_size_next_to_corners_may_be_that_of_the_box(row: str, tmp_path: Path) -> None:
+    write(tmp_path, "boxes.csv", f"filename,class,x1,y1,x2,y2,width,height\na.jpg,cat,{row}\n")
+    write_image(tmp_path / "a.jpg")
+    assert list(objects(read_dataset(tmp_path).dataset)) == ["a.jpg"]
+
+
 @pytest.mark.parametrize("size", ["0,0", ",", "-1,80", "nan,80", "120.0,80.0"])
 def test_sizes_that_are_none_do_not_matter(size: str, tmp_path: Path) -> None:
     write(tmp_path, "boxes.csv", TENSORFLOW + f"a.jpg,{size},cat,10,20,40,60\n")

@@ -68,9 +68,10 @@ def detect_readable(
     )
     if processes.is_first():
         logger.warning(
-            "measured without %s that can't be read (%s), with %s",
+            "measured without %s that can't be read (%s), and %s %s",
             counted(len(broken), "image"),
             ", ".join(sorted(path.name for path in broken)[:_SHOWN]),
+            "its" if len(broken) == 1 else "their",
             counted(len(dataset.boxes) - len(readable.boxes), "annotation"),
         )
     kept = [one for one in found if one.image_id in readable.image_by_id]

@@ -165,7 +165,7 @@ class _Search:
             else "an image without objects has an empty one"
         )
         raise AnnotationError(
-            f"{self.root}: {counted(len(names), 'image')}, but no file of labels (looked for "
+            f"{self.root}: {counted(len(names), 'image')}, but no label file (looked for "
             f"{PurePosixPath(names[0]).stem}.txt in {', '.join(places)}); {hint}"
         )
 

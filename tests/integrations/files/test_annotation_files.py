@@ -260,5 +260,5 @@ def test_projects_that_are_refused(project: Project, tmp_path: Path) -> None:
         project.tool.pull("cars", project.images)
     shutil.rmtree(project.folder / "Annotations")
     if project.format == "voc":
-        with pytest.raises(AnnotationError, match="3 images, but no file of labels"):
+        with pytest.raises(AnnotationError, match="3 images, but no label file"):
             project.tool.pull("cars", project.images)

@@ -97,7 +97,7 @@ def test_images_without_any_labels_are_an_error(others: dict[str, str], tmp_path
     for faults in (None, Faults(tmp_path)):
         with pytest.raises(AnnotationError) as error:
             read_dataset(tmp_path, faults=faults)
-        expected = "2 images, but no file of labels (looked for a.txt in labels"
+        expected = "2 images, but no label file (looked for a.txt in labels"
         assert expected in str(error.value)
         assert ("1 is in labels" in str(error.value)) == ("labels/zzz.txt" in others)
 

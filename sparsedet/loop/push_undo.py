@@ -64,7 +64,11 @@ def undo_push(
         if offer is not None:
             # An undo that was killed may have taken them down without a record of it.
             up = offer.boxes.keys() | offer.busy
-            gone |= {id for id in ids - up if not known[id].is_reviewed}
+            gone |= {
+                id
+                for id in ids - up
+                if not known[id].is_reviewed and known[id].image_tool_id not in report.kept
+            }
         if not dry_run:
             ledger.withdraw(gone)
         for name in ("predictions", "drafts", "tasks", "views"):

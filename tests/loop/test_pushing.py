@@ -13,6 +13,7 @@ from sparsedet.annotations import read_coco, write_coco
 from sparsedet.errors import PlaceAwayError
 from sparsedet.integrations.files.review_files import MARK
 from sparsedet.ledger import Ledger
+from sparsedet.loop.push_undo import undo_push
 from sparsedet.loop.settings import ReviewSettings, Settings
 from tests.loop.small_project import FREE, MINED, SmallProject, boxes_of, draw, without
 
@@ -123,6 +124,16 @@ def test_an_undo_that_was_killed_before_its_record_is_completed(project: SmallPr
     assert outcomes.pop("v1-right-a.png") == "accepted"
     assert outcomes.pop("v1-wrong-a.png") == "rejected"
     assert set(outcomes.values()) == {"withdrawn"}
+
+
+def test_an_undo_keeps_the_boxes_of_a_review_that_was_not_read(project: SmallProject) -> None:
+    project.review("a.png", without("wrong"))
+    with closing(Ledger(project.workspace.ledger)) as ledger:
+        report = undo_push(ledger, project.connections, say=print)
+        outcomes = {box.region_id: box.outcome for box in ledger.boxes()}
+    assert list(report.kept) == [project.id_of("a.png")]
+    assert outcomes["v1-right-a.png"] == outcomes["v1-wrong-a.png"] == "pending"
+    assert outcomes["v1-right-b.png"] == "withdrawn"
 
 
 def test_another_undo_takes_back_what_arrived_after_the_first(project: SmallProject) -> None:

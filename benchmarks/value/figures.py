@@ -50,7 +50,6 @@ def write_figures(setting: Setting, folder: RoundFolder, found: int, path: Path)
     objects = sum(len(own) for own in setting.objects.values())
     result = {
         "round": folder.number,
-        "reviewed": content.earlier is not None,
         "missing": sum(map(len, missing.values())),
         "promises": _promises(chances[counts], right[counts] == 1),
         "promises_neutral_wrong": _promises(chances, right == 1),

@@ -28,6 +28,8 @@ _COLOURS = {
     "auto-sample": "#e07070",
     "sure-first": "#2060c0",
 }
+_ARMS_OF_PROMISES = ("ours", "sure-first")
+"""Arms with three seeds, whose predictions are compared with what came of them."""
 
 
 def write_results(curves: Sequence[Curve], folder: Path) -> str:
@@ -79,10 +81,11 @@ def _wrong(curves: Sequence[Curve]) -> str:
 
 def _promises(folder: Path) -> str:
     """Return rounds' predictions and outcomes, as Markdown."""
-    groups: dict[tuple[str, bool], list[dict[str, Any]]] = defaultdict(list)
-    for file in sorted(folder.glob("*-ours-r*.json")):
-        content = read_json(file)
-        groups[file.name.split("-")[0], content["reviewed"]].append(content)
+    groups: dict[tuple[str, str, bool], list[dict[str, Any]]] = defaultdict(list)
+    for arm in _ARMS_OF_PROMISES:
+        for file in sorted(folder.glob(f"*-s?-{arm}-r*.json")):
+            content = read_json(file)
+            groups[file.name.split("-")[0], arm, content["round"] > 1].append(content)
     if not groups:
         return ""
     heads = " | ".join(f"promised {target:g}" for target in TARGETS)
@@ -93,23 +96,24 @@ def _promises(folder: Path) -> str:
         "Estimate: how often the 90 % interval held the share of objects with a box after the "
         "round, and its mean width in points.",
         "",
-        f"| data | reviews before | rounds | {heads} | error | of scores | held | width |",
-        f"|---|---|---|{'---|' * len(TARGETS)}---|---|---|---|",
+        f"| data | arm | reviews before | rounds | {heads} | error | of scores | held | width |",
+        f"|---|---|---|---|{'---|' * len(TARGETS)}---|---|---|---|",
     ]
-    for (data, reviewed), rounds in sorted(groups.items()):
+    for (data, arm, reviewed), rounds in sorted(groups.items()):
         cells = _kept([one["promises"] for one in rounds])
         estimates = [(one["share"], one["estimate"]) for one in rounds]
         held = sum(e["low"] - 1e-9 <= share <= e["high"] + 1e-9 for share, e in estimates)
         width = mean(100 * (e["high"] - e["low"]) for _, e in estimates)
         errors = [_error(rounds, name) for name in ("calibration", "calibration_of_scores")]
+        before = "yes" if reviewed else "no"
         lines.append(
-            f"| {data} | {'yes' if reviewed else 'no'} | {len(rounds)} | {' | '.join(cells)} | "
+            f"| {data} | {arm} | {before} | {len(rounds)} | {' | '.join(cells)} | "
             f"{errors[0]:.3f} | {errors[1]:.3f} | {held} of {len(rounds)} | {width:.1f} |"
         )
         strict = _kept([one["promises_neutral_wrong"] for one in rounds])
         if strict != cells:
             lines.append(
-                f"| {data}, neutral boxes count as wrong | | | {' | '.join(strict)} | | | | |"
+                f"| {data}, neutral boxes count as wrong | | | | {' | '.join(strict)} | | | | |"
             )
     return "\n".join([*lines, ""])
 

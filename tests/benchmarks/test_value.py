@@ -88,7 +88,7 @@ def test_promises_are_summed_over_rounds(tmp_path: Path) -> None:
         write_json(
             tmp_path / "figures" / f"cats-0.5-s1-ours-r{number}.json",
             {
-                "reviewed": True,
+                "round": number + 1,
                 "promises": promises,
                 "promises_neutral_wrong": promises,
                 "calibration": [[100, 80.0, right]],
@@ -98,7 +98,7 @@ def test_promises_are_summed_over_rounds(tmp_path: Path) -> None:
             },
         )
     text = write_results([Curve("hand", "cats", 0.5, 1, 10, 5, [1.0], [10])], tmp_path)
-    row = "| cats | yes | 2 | 0.800 (200) | 0.800 (200) | 0.800 (200) | 0.000 | 0.300 |"
+    row = "| cats | ours | yes | 2 | 0.800 (200) | 0.800 (200) | 0.800 (200) | 0.000 | 0.300 |"
     assert f"{row} 1 of 2 | 14.5 |" in text
 
 

@@ -20,7 +20,7 @@ _COLOURS = {
     "hand": "#888888",
     "plain": "#d08020",
     "cleanlab": "#8060c0",
-    "former": "#4080d0",
+    "former": "#a09020",
     "random": "#60b0b0",
     "ours": "#208040",
     "sheets": "#b03080",

@@ -103,7 +103,7 @@ def _in_view(connection: Connection, project: int, view: int) -> frozenset[int]:
             "?tab= in its URL"
         )
     what = f"listing view {view}"
-    params = {**TASK_LIST, "project": project, "view": view, "include": "id"}
+    params = {"project": project, "view": view, **TASK_LIST, "include": "id"}
     tasks = read_pages(
         connection, "api/tasks/", params, what, entries="tasks", total="total", page_size=_PAGE
     )

@@ -225,8 +225,8 @@ def _listed(
             "ordering": ["tasks:id"],
         }
         params = {
-            **TASK_LIST,
             "project": project,
+            **TASK_LIST,
             "include": include,
             "query": json.dumps(query),
             "page": 1,
@@ -267,8 +267,8 @@ def review_state(connection: Connection, project: int) -> str:
         "ordering": ["-tasks:updated_at"],
     }
     params = {
-        **TASK_LIST,
         "project": project,
+        **TASK_LIST,
         "query": json.dumps(query),
         "include": "id,updated_at",
         "page_size": 1,

@@ -4,27 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from sparsedet.loop.pushing import Pusher
+from tests.loop.killed_push import killed_push
 from tests.loop.lot_project import LotProject
 
 
-class Killed(BaseException):
-    """As if the process ended."""
-
-
 @pytest.mark.parametrize("is_reviewed", [False, True])
-def test_lots_wait_until_their_samples_are_up(
-    is_reviewed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lots_wait_until_their_samples_are_up(is_reviewed: bool, tmp_path: Path) -> None:
     project = LotProject(tmp_path)
 
-    def killed(*_: object, **__: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Pusher, "push", killed)
-        with pytest.raises(Killed):
-            project.round(1)
+    with killed_push():
+        project.round(1)
     if is_reviewed:
         # Any command that reads reviews also settles lots.
         project.command("review", "work")

@@ -8,11 +8,11 @@ import pytest
 
 from sparsedet.annotations import read_coco
 from sparsedet.atomic_io import read_json
-from sparsedet.loop.pushing import Pusher
 from sparsedet.loop.round_sheets import stored_sheets
 from sparsedet.loop.settings import AcceptSettings, ReviewMode
 from sparsedet.sheets.arrangement import CROPS
 from sparsedet.simulation import Behaviour, Reviewer, simulate_reviews
+from tests.loop.killed_push import killed_push
 from tests.loop.lot_project import ACCEPT, LotProject
 
 NO_LOTS = AcceptSettings()
@@ -85,28 +85,14 @@ def test_boxes_on_images_that_can_not_be_read_are_on_no_sheet(tmp_path: Path) ->
     assert image.tool_id not in shown
 
 
-class Killed(BaseException):
-    """As if the process ended."""
-
-
 @pytest.mark.parametrize("pushes", [1, 2])
 def test_a_push_that_was_cut_off_between_images_and_sheets_takes_old_sheets_down(
-    pushes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pushes: int, tmp_path: Path
 ) -> None:
     project = LotProject(tmp_path, NO_LOTS, mode="auto")
     project.round(1, wrong=1)
-    real, done = Pusher.push, []
-
-    def push(*args: object, **kwargs: object) -> object:
-        done.append(real(*args, **kwargs))  # type: ignore[arg-type]
-        if len(done) == pushes:
-            raise Killed
-        return done[-1]
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Pusher, "push", push)
-        with pytest.raises(Killed):
-            project.round(2, wrong=1)
+    with killed_push(after=pushes):
+        project.round(2, wrong=1)
     project.rounds.advance(force=True, push_anyway=True)
     assert project.workspace.round(2).push.exists()
     assert up(project) == dict.fromkeys(waiting(project), 1)
@@ -155,19 +141,12 @@ def test_a_budget_limits_the_sheets(tmp_path: Path) -> None:
     assert Counter(box.outcome for box in project.boxes()) == before
 
 
-def test_an_interrupted_push_keeps_its_sheets_without_the_budget(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_push_keeps_its_sheets_without_the_budget(tmp_path: Path) -> None:
     """`--budget` may be missing in the second call."""
     project = LotProject(tmp_path, NO_LOTS, mode="sheets", budget="2-images")
 
-    def killed(*_: object, **__: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Pusher, "push", killed)
-        with pytest.raises(Killed):
-            project.round(1)
+    with killed_push():
+        project.round(1)
     project.budget = ""
     project.use_mode("sheets")
     project.rounds.advance(force=True, push_anyway=True)

@@ -10,16 +10,12 @@ from pydantic import ValidationError
 from sparsedet.annotations import read_coco
 from sparsedet.annotations.mined_boxes import read_mined, write_mined
 from sparsedet.atomic_io import read_json
-from sparsedet.loop.pushing import Pusher
 from sparsedet.loop.round_report import report_of
 from sparsedet.loop.settings import AcceptSettings, ReviewSettings
+from tests.loop.killed_push import killed_push
 from tests.loop.lot_project import IMAGES, MISSING, LotProject
 
 NO_LOTS = AcceptSettings()
-
-
-class Killed(BaseException):
-    """As if the process ended."""
 
 
 def with_doubt(project: LotProject, doubtful: int) -> Callable[[], None]:
@@ -66,21 +62,10 @@ def test_doubtful_boxes_wait_for_the_next_round(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_pushed", [False, True])
-def test_an_interrupted_push_keeps_its_plan(
-    is_pushed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_push_keeps_its_plan(is_pushed: bool, tmp_path: Path) -> None:
     project = LotProject(tmp_path, NO_LOTS, sure_first=True)
-    real = Pusher.push
-
-    def killed(*args: object, **options: object) -> None:
-        if is_pushed:
-            real(*args, **options)  # type: ignore[arg-type]
-        raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Pusher, "push", killed)
-        with pytest.raises(Killed):
-            project.round(1, before_push=with_doubt(project, 3))
+    with killed_push(after=int(is_pushed)):
+        project.round(1, before_push=with_doubt(project, 3))
     # What people do meanwhile, and settings changed since, are for the next round.
     if is_pushed:
         project.review(draw_share=0.0, leave=IMAGES // 2)
@@ -101,18 +86,11 @@ def test_an_interrupted_push_keeps_its_plan(
 
 
 @pytest.mark.parametrize("again", ["mined", "mode"])
-def test_a_plan_for_other_boxes_or_another_mode_is_made_again(
-    again: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plan_for_other_boxes_or_another_mode_is_made_again(again: str, tmp_path: Path) -> None:
     project = LotProject(tmp_path, NO_LOTS, sure_first=True)
 
-    def killed(*_: object, **__: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Pusher, "push", killed)
-        with pytest.raises(Killed):
-            project.round(1, before_push=with_doubt(project, 3))
+    with killed_push():
+        project.round(1, before_push=with_doubt(project, 3))
     if again == "mined":
         with_doubt(project, 2)()
         folder = project.workspace.round(1)

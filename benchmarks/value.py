@@ -20,6 +20,7 @@ The arms (see `value/arms.py` and `value/loop_arm.py`):
 - `sheets`: all mined boxes on contact sheets; nobody draws
 - `auto-sample`: like `auto`, with nearly certain boxes accepted by sample
 - `sure-first`: like `auto`, without budgets, sure boxes first (`[review] sure_first`)
+- `sure-first-sample`: like `sure-first`, with nearly certain boxes accepted by sample
 - `random`: the same with images in random order
 
 Each arm writes its curve to `benchmarks/results/value/curves/`; existing ones are kept, and an

@@ -73,6 +73,16 @@ def _make(arm: str, setting: Setting, results: Path) -> None:
             mode="auto",
             sure_first=True,
         ),
+        "sure-first-sample": lambda: loop(
+            setting,
+            "sure-first-sample",
+            figures,
+            say,
+            plan=WITHOUT_BUDGETS,
+            mode="auto",
+            accept=AcceptSettings(precision=0.98, confidence=0.95),
+            sure_first=True,
+        ),
         "auto-sample": lambda: loop(
             setting,
             "auto-sample",

@@ -14,7 +14,7 @@ from .figures import TARGETS
 
 ARMS = (
     *("hand", "plain", "cleanlab", "former", "random"),
-    *("ours", "sheets", "auto", "auto-sample", "sure-first"),
+    *("ours", "sheets", "auto", "auto-sample", "sure-first", "sure-first-sample"),
 )
 _COLOURS = {
     "hand": "#888888",
@@ -27,6 +27,7 @@ _COLOURS = {
     "auto": "#c03030",
     "auto-sample": "#e07070",
     "sure-first": "#2060c0",
+    "sure-first-sample": "#80a8e8",
 }
 _ARMS_OF_PROMISES = ("ours", "sure-first")
 """Arms with three seeds, whose predictions are compared with what came of them."""

@@ -181,8 +181,8 @@ def plan_queue(
             to be left.
         sheets: judge boxes on contact sheets where crops suffice and nothing is to be drawn.
         first: ids of the images to open before all others.
-        price: maximum seconds per object on an image. If it is finite, nothing is drawn, and images
-            without mined boxes are not opened.
+        price: maximum seconds per object on an image, except for `first`. If it is finite, nothing
+            is drawn, and images without mined boxes are not opened.
         seed: chooses the images on which people draw, and the positions of audit images.
     """
     open_images = [
@@ -212,7 +212,7 @@ def plan_queue(
     for outlook, entry in queue:
         if not outlook.shown and (left <= leave or price < math.inf):
             continue
-        if entry.seconds > price * entry.expected:
+        if entry.seconds > price * entry.expected and entry.image_id not in first:
             continue
         after = opened + entry.pages
         if budget is not None and not budget.allows(spent + entry.seconds, after):

@@ -101,7 +101,8 @@ def plan_round(
     # An interrupted push may have shown the samples already.
     lots = read_lots(folder)
     if not lots:
-        free = [box for box in mined if box.image_id not in audit]
+        may_show = {box.region_id for box in planner.boxes}
+        free = [b for b in mined if b.image_id not in audit and b.region_id in may_show]
         formed = lots_of_round(workspace, folder, dataset, free, settings)
         lots = round_lots(planner.affordable(formed, audit), dataset, folder.number)
     in_lots = {id for lot in lots for id in lot.boxes}

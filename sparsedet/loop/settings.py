@@ -142,16 +142,12 @@ class ReviewSettings(_Section):
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:
-        if self.accept.is_on and self.mode not in ("review-project", "auto"):
-            raise ValueError(
-                'accept needs mode = "review-project" or "auto": other modes have no queue '
-                "to show the samples in"
-            )
-        if self.sure_first and (self.accept.is_on or self.mode not in ("review-project", "auto")):
-            raise ValueError(
-                'sure_first needs mode = "review-project" or "auto", and no acceptance by sample '
-                "(accept); set sure_first = false"
-            )
+        if self.mode not in ("review-project", "auto"):
+            need = 'needs mode = "review-project" or "auto": other modes have no queue'
+            if self.accept.is_on:
+                raise ValueError(f"accept {need} to show the samples in")
+            if self.sure_first:
+                raise ValueError(f"sure_first {need}; set sure_first = false")
         return self
 
 

@@ -127,8 +127,25 @@ def test_people_draw_once_little_is_missing(tmp_path: Path) -> None:
     assert not report_of(second, "pushed").sure_only
 
 
-def test_a_lot_or_a_mode_without_a_queue_is_refused() -> None:
+def test_of_a_lot_of_sure_boxes_only_the_sample_is_shown(tmp_path: Path) -> None:
+    # So low a promise would be kept with the doubtful boxes, too.
+    project = LotProject(tmp_path, AcceptSettings(precision=0.7, confidence=0.9), sure_first=True)
+    folder = project.round(1, before_push=with_doubt(project, 1))
+    assert report_of(folder, "pushed").sure_only
+    lot = project.lot()
+    doubtful = set(read_json(folder.push)["left_out"])
+    assert len(doubtful) == IMAGES
+    assert not doubtful & set(lot.boxes)
+    shown = {id for review in project.open_reviews()["review-project"] for id in review.scores}
+    assert shown >= set(lot.sample)
+    assert not shown & (lot.rest | doubtful)
+
+    project.review(draw_share=0.0)
+    project.rounds.collect(folder)
+    assert project.lot().state == "passed"
+    assert project.outcomes(lot.rest) == {"sampled": len(lot.rest)}
+
+
+def test_a_mode_without_a_queue_is_refused() -> None:
     with pytest.raises(ValidationError, match="sure_first needs mode"):
         ReviewSettings(sure_first=True, mode="sheets")
-    with pytest.raises(ValidationError, match="no acceptance by sample"):
-        ReviewSettings(sure_first=True, accept=AcceptSettings(precision=0.98))

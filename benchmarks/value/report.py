@@ -82,45 +82,49 @@ def _wrong(curves: Sequence[Curve]) -> str:
 
 def _promises(folder: Path) -> str:
     """Return rounds' predictions and outcomes, as Markdown."""
-    groups: dict[tuple[str, str, bool], list[dict[str, Any]]] = defaultdict(list)
+    groups: dict[tuple[str, str, int], list[dict[str, Any]]] = defaultdict(list)
     for arm in _ARMS_OF_PROMISES:
         for file in sorted(folder.glob(f"*-s?-{arm}-r*.json")):
             content = read_json(file)
-            groups[file.name.split("-")[0], arm, content["round"] > 1].append(content)
+            groups[file.name.split("-")[0], arm, content["round"]].append(content)
     if not groups:
         return ""
     heads = " | ".join(f"promised {target:g}" for target in TARGETS)
     lines = [
         "",
-        "Expected precision: actual precision of the boxes that together promise so much (their "
-        "number), the expected calibration error of all candidates, and that of the scores. "
-        "Estimate: how often the 90 % interval held the share of objects with a box after the "
-        "round, and its mean width in points.",
+        "Expected precision, by round (the first has no reviews before it): actual precision of "
+        "the boxes that together promise so much (their number), the expected calibration error of "
+        "all candidates, and that of the scores. Candidates by expected precision: recall of the "
+        "missing objects at 95 % precision, and area under the precision-recall curve. Estimate: "
+        "how often the 90 % interval held the share of objects with a box after the round, and its "
+        "mean width in points.",
         "",
-        f"| data | arm | reviews before | rounds | {heads} | error | of scores | held | width |",
-        f"|---|---|---|---|{'---|' * len(TARGETS)}---|---|---|---|",
+        f"| data | arm | round | seeds | {heads} | error | of scores | recall | area | held | "
+        "width |",
+        f"|---|---|---|---|{'---|' * len(TARGETS)}---|---|---|---|---|---|",
     ]
-    for (data, arm, reviewed), rounds in sorted(groups.items()):
+    for (data, arm, number), rounds in sorted(groups.items()):
         cells = _kept([one["promises"] for one in rounds])
         estimates = [(one["share"], one["estimate"]) for one in rounds]
         held = sum(e["low"] - 1e-9 <= share <= e["high"] + 1e-9 for share, e in estimates)
         width = mean(100 * (e["high"] - e["low"]) for _, e in estimates)
         errors = [_error(rounds, name) for name in ("calibration", "calibration_of_scores")]
-        before = "yes" if reviewed else "no"
+        ranking = [mean(r["ranking"][name] for r in rounds) for name in ("recall_at_95", "area")]
         lines.append(
-            f"| {data} | {arm} | {before} | {len(rounds)} | {' | '.join(cells)} | "
-            f"{errors[0]:.3f} | {errors[1]:.3f} | {held} of {len(rounds)} | {width:.1f} |"
+            f"| {data} | {arm} | {number} | {len(rounds)} | {' | '.join(cells)} | "
+            f"{errors[0]:.3f} | {errors[1]:.3f} | {ranking[0]:.3f} | {ranking[1]:.3f} | "
+            f"{held} of {len(rounds)} | {width:.1f} |"
         )
         strict = _kept([one["promises_neutral_wrong"] for one in rounds])
         if strict != cells:
             lines.append(
-                f"| {data}, neutral boxes count as wrong | | | | {' | '.join(strict)} | | | | |"
+                f"| {data}, neutral boxes count as wrong | | | | {' | '.join(strict)} | | | | | | |"
             )
     return "\n".join([*lines, ""])
 
 
 def _kept(rounds: Sequence[Mapping[str, Mapping[str, float]]]) -> list[str]:
-    """Return the actual precision at each target, over all rounds."""
+    """Return the actual precision at each target, over rounds of all seeds."""
     cells = []
     for target in TARGETS:
         boxes, right = (
@@ -131,7 +135,7 @@ def _kept(rounds: Sequence[Mapping[str, Mapping[str, float]]]) -> list[str]:
 
 
 def _error(rounds: Sequence[dict[str, Any]], name: str) -> float:
-    """Return the expected calibration error over all rounds."""
+    """Return the expected calibration error over rounds of all seeds."""
     bins = [
         [sum(values) for values in zip(*(one[name][row] for one in rounds), strict=True)]
         for row in range(len(rounds[0][name]))

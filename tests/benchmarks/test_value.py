@@ -82,24 +82,26 @@ def test_arms_share_the_first_training(digits: Setting, tmp_path: Path) -> None:
     assert auto.round(1).run.model.read_text() == "its own"
 
 
-def test_promises_are_summed_over_rounds(tmp_path: Path) -> None:
-    for number, right in ((1, 70), (2, 90)):
+def test_promises_are_summed_over_seeds_and_kept_apart_by_round(tmp_path: Path) -> None:
+    for seed, number, right in ((1, 2, 70), (2, 2, 90), (1, 3, 30)):
         promises = {target: {"boxes": 100, "right": right} for target in ("0.8", "0.9", "0.95")}
         write_json(
-            tmp_path / "figures" / f"cats-0.5-s1-ours-r{number}.json",
+            tmp_path / "figures" / f"cats-0.5-s{seed}-ours-r{number}.json",
             {
-                "round": number + 1,
+                "round": number,
                 "promises": promises,
                 "promises_neutral_wrong": promises,
                 "calibration": [[100, 80.0, right]],
                 "calibration_of_scores": [[100, 50.0, right]],
+                "ranking": {"recall_at_95": right / 100, "area": 0.9},
                 "share": 0.8,
-                "estimate": {"low": 0.7, "high": 0.79 if number == 1 else 0.9},
+                "estimate": {"low": 0.7, "high": 0.79 if seed == 1 else 0.9},
             },
         )
     text = write_results([Curve("hand", "cats", 0.5, 1, 10, 5, [1.0], [10])], tmp_path)
-    row = "| cats | ours | yes | 2 | 0.800 (200) | 0.800 (200) | 0.800 (200) | 0.000 | 0.300 |"
-    assert f"{row} 1 of 2 | 14.5 |" in text
+    row = "| cats | ours | 2 | 2 | 0.800 (200) | 0.800 (200) | 0.800 (200) | 0.000 | 0.300 |"
+    assert f"{row} 0.800 | 0.900 | 1 of 2 | 14.5 |" in text
+    assert "| cats | ours | 3 | 1 | 0.300 (100) |" in text
 
 
 def test_intervals_that_hold_the_truth_are_counted() -> None:

@@ -31,6 +31,7 @@ from sparsedet.annotations import write_coco
 from sparsedet.atomic_io import write_text
 from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
 from sparsedet.simulation.scenes import make_scenes
+from sparsedet.wording import counted
 
 SECRET = "of a benchmark"
 AUTH = ("sparsedet", SECRET)
@@ -169,8 +170,8 @@ def measure(url: str, names: list[str], config: str) -> dict[str, list[float]]:
 def table(found: dict[str, list[float]], options: argparse.Namespace) -> str:
     """Return the figures as a table."""
     lines = [
-        f"{options.requests} predictions at once, {options.workers} worker(s), "
-        f"{len(os.sched_getaffinity(0))} cores; seconds",
+        f"{counted(options.requests, 'prediction')} at once, {counted(options.workers, 'worker')}, "
+        f"{counted(len(os.sched_getaffinity(0)), 'core')}; seconds",
         "",
         "| request | number | median | slowest | limit |",
         "|---|---|---|---|---|",

@@ -27,7 +27,6 @@ from .transport import (
     KeyClient,
     origin,
 )
-from .transport import trusted_certificates as trusted_certificates
 
 if TYPE_CHECKING:
     from label_studio_sdk.client import LabelStudio

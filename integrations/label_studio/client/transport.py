@@ -5,16 +5,16 @@ personal access token. Redirects never carry the key to another host, and answer
 or take forever.
 """
 
-import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+
+from sparsedet.runtime.web_environment import checked_proxies, trusted_certificates
 
 from .answers import NoJsonError, parse_json, shown
 from .json_lists import entries
@@ -71,18 +71,22 @@ class KeyClient(httpx.Client):
         url: the server's address.
         key: the key, which must not occur in an answer.
         limits: limits of answers.
+
+    Raises:
+        SetupError: when the environment names proxies or certificates that can't be used.
     """
 
     def __init__(self, url: str, key: str, limits: AnswerLimits) -> None:
-        super().__init__(
-            verify=trusted_certificates(),
-            trust_env=not is_this_machine(url),
-            timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS),
-            follow_redirects=True,
-            limits=_connections(url),
-            headers={"Accept-Encoding": "gzip, deflate"},
-            event_hooks={"response": [_check_redirect]},
-        )
+        with checked_proxies():
+            super().__init__(
+                verify=trusted_certificates(),
+                trust_env=not is_this_machine(url),
+                timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS),
+                follow_redirects=True,
+                limits=_connections(url),
+                headers={"Accept-Encoding": "gzip, deflate"},
+                event_hooks={"response": [_check_redirect]},
+            )
         self._key = key.encode() if len(key) >= _SHORTEST_KEY else None
         self._limits = limits
         self.renewed: Callable[[], str | None] = lambda: None
@@ -217,12 +221,6 @@ def _check_redirect(response: httpx.Response) -> None:
             f"redirects a {request.method} to another address, where it would change nothing; use "
             "the address at which Label Studio itself answers (https?)"
         )
-
-
-@cache
-def trusted_certificates() -> ssl.SSLContext:
-    """Return the trusted certificates, loaded once since that takes 20 ms."""
-    return httpx.create_ssl_context()
 
 
 def _connections(url: str) -> httpx.Limits:

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import proxy_bypass
 
 import httpx
 
 from sparsedet.image_options import ImageOptions
+from sparsedet.runtime.web_environment import checked_proxies, proxies, trusted_certificates
 
-from ..client.connection import CONNECT_SECONDS, Connection, trusted_certificates
+from ..client.connection import CONNECT_SECONDS, Connection
 from ..client.transport import is_this_machine
 from .addresses import shown_address
 from .content import Content
@@ -66,17 +67,17 @@ class WebImages:
             transport=ImageTransport(self._rules, self._deadline, certificates, threads),
         )
         # A configured proxy makes the connections, and applies its own rules to names.
-        self._proxies = getproxies()
-        self._proxied = httpx.Client(
-            timeout=timeout,
-            trust_env=False,
-            verify=certificates,
-            mounts={
-                f"{scheme}://": httpx.HTTPTransport(verify=certificates, proxy=proxy)
-                for scheme, proxy in self._proxies.items()
-                if scheme in ("http", "https", "all")
-            },
-        )
+        self._proxies = proxies()
+        with checked_proxies():
+            self._proxied = httpx.Client(
+                timeout=timeout,
+                trust_env=False,
+                verify=certificates,
+                mounts={
+                    f"{scheme}://": httpx.HTTPTransport(verify=certificates, proxy=proxy)
+                    for scheme, proxy in self._proxies.items()
+                },
+            )
 
     def __enter__(self) -> Self:
         return self

@@ -13,7 +13,8 @@ from filelock import FileLock
 from iopath.common.file_io import get_cache_dir
 
 from sparsedet.atomic_io import atomic_path
-from sparsedet.errors import ConfigError
+from sparsedet.errors import ConfigError, SetupError
+from sparsedet.runtime.web_environment import checked_proxies, trusted_certificates
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def fetch(source: str) -> Path:
         with FileLock(f"{path}.lock"):
             if not path.is_file() or not _has_hash(path, digits):
                 _download(url, path, digits)
-    except (OSError, httpx.HTTPError, httpx.InvalidURL, _NotFetchedError) as error:
+    except (OSError, httpx.HTTPError, httpx.InvalidURL, SetupError, _NotFetchedError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise cant_be_fetched(source, reason, place=(url, path)) from error
     return path
@@ -141,8 +142,12 @@ def _download(url: str, target: Path, digits: str) -> None:
     logger.info("downloading %s to %s", url, target)
     # A compressed response would not be the file that is hashed.
     headers = {"Accept-Encoding": "identity"}
+    with checked_proxies():
+        client = httpx.Client(
+            timeout=_TIMEOUT, follow_redirects=True, verify=trusted_certificates()
+        )
     with (
-        httpx.Client(timeout=_TIMEOUT, follow_redirects=True) as client,
+        client,
         client.stream("GET", url, headers=headers) as response,
         atomic_path(target) as temporary,
     ):

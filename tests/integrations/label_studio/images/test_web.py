@@ -128,13 +128,15 @@ def test_a_head_that_never_ends_meets_the_limit(
     assert "it takes more than 0.5 s ([images] max_seconds" in caplog.text
 
 
+@pytest.mark.parametrize("scheme", ["http://", ""])
 def test_a_proxy_makes_the_connections(
     server: OddServer,
     elsewhere: OddServer,
     pull: Pull,
     monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
 ) -> None:
-    monkeypatch.setenv("http_proxy", elsewhere.url)
+    monkeypatch.setenv("http_proxy", f"{scheme}{host_of(elsewhere)}")
     monkeypatch.setenv("no_proxy", host_of(server).partition(":")[0])
     with_image(server, "http://images.example/images/a.png")
     assert len(pull().images) == 2

@@ -1,0 +1,68 @@
+"""Proxies and certificates for HTTP clients, as the environment names them."""
+
+import os
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from urllib.request import getproxies
+
+import httpx
+
+from sparsedet.errors import SetupError
+
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@cache
+def trusted_certificates() -> ssl.SSLContext:
+    """Return the trusted certificates, loaded once since that takes 20 ms.
+
+    Raises:
+        SetupError: when the environment names a file that has none.
+    """
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SetupError(
+            f"{_set_of(_CERTIFICATES)}: no certificates can be read there ({reason}); name a file "
+            "of certificates in PEM format, or unset it"
+        ) from None
+
+
+def proxies() -> dict[str, str]:
+    """Return the proxy of each scheme, `all` among them; without a scheme, they are for HTTP."""
+    return {
+        scheme: url if "://" in url else f"http://{url}"
+        for scheme, url in getproxies().items()
+        if scheme in ("http", "https", "all")
+    }
+
+
+@contextmanager
+def checked_proxies() -> Iterator[None]:
+    """Make HTTP clients in the block.
+
+    Raises:
+        SetupError: when they can't use the proxies that the environment names. The message quotes
+            none of them: they may have passwords.
+    """
+    try:
+        yield
+    except ImportError:
+        raise SetupError(
+            f"{_set_of(_PROXIES)}: SOCKS proxies need another package: "
+            "pip install 'httpx[socks]', or name an HTTP proxy"
+        ) from None
+    except (ValueError, httpx.InvalidURL):
+        raise SetupError(
+            f"{_set_of(_PROXIES)}: not valid; proxies must look like http://proxy.example.com:8080"
+        ) from None
+
+
+def _set_of(names: tuple[str, ...]) -> str:
+    """Return those of some variables that are set, in upper or lower case."""
+    forms = (form for name in names for form in (name, name.lower()))
+    return ", ".join(form for form in forms if os.environ.get(form))

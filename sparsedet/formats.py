@@ -18,6 +18,7 @@ from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.annotations.units import refuse_shares
 from sparsedet.errors import AnnotationError
 from sparsedet.push_modes import Progress, no_progress
+from sparsedet.wording import first_of
 
 ENTRY_POINTS = "sparsedet.formats"
 
@@ -36,8 +37,6 @@ ALL_SPLITS = "all"
 """All images, where a split can be chosen."""
 _DEEPEST, _MOST_FOLDERS = 3, 20
 """Levels of folders, and folders per level, that are searched for a dataset to point to."""
-_MOST_NAMED = 5
-"""Maximum number of them in a message."""
 _MOST_FILES = 5_000
 """Maximum number of files that are searched for an image."""
 
@@ -197,9 +196,8 @@ def detect_format(path: Path) -> str:
     if (foreign := foreign_format(path)) is not None:
         raise AnnotationError(f"{path}: {foreign}")
     if inner := _inside(path, formats):
-        listed = ", ".join(map(str, inner[:_MOST_NAMED])) + (", ..." if inner[_MOST_NAMED:] else "")
         pass_it = "pass that folder" if len(inner) == 1 else "pass one of these folders"
-        raise AnnotationError(f"{path}: no annotations here, but in {listed}; {pass_it}")
+        raise AnnotationError(f"{path}: no annotations here, but in {first_of(inner)}; {pass_it}")
     if path.is_dir() and (foreign := foreign_inside(path)) is not None:
         raise AnnotationError(f"{path}: {foreign}")
     if path.is_dir() and _has_images(path):

@@ -1,4 +1,4 @@
-"""Numbers of things, and alternatives, in messages."""
+"""Numbers of things, lists and alternatives in messages."""
 
 from collections.abc import Iterable
 
@@ -21,3 +21,10 @@ def one_of(names: Iterable[str]) -> str:
     """Return alternatives in words: `auto, cpu or cuda`."""
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def first_of(names: Iterable[object], most: int = 5) -> str:
+    """Return a list in words, with at most this many names: `a, b, c, d, e and 12 more`."""
+    texts = list(map(str, names))
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more

@@ -1,8 +1,10 @@
 """Numbers and alternatives in messages."""
 
+from collections.abc import Iterable
+
 import pytest
 
-from sparsedet.wording import counted, one_of
+from sparsedet.wording import counted, first_of, one_of
 
 
 @pytest.mark.parametrize(
@@ -30,3 +32,16 @@ def test_words_agree_with_the_number(number: int, words: tuple[str, ...], expect
 )
 def test_alternatives_are_listed(names: tuple[str, ...], expected: str) -> None:
     assert one_of(names) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "most", "expected"),
+    [
+        ((), 5, ""),
+        (("a", 2), 2, "a, 2"),
+        (("a", "b", "c"), 2, "a, b and 1 more"),
+        (map(str, range(17)), 5, "0, 1, 2, 3, 4 and 12 more"),
+    ],
+)
+def test_long_lists_are_cut(names: Iterable[object], most: int, expected: str) -> None:
+    assert first_of(names, most) == expected

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from sparsedet.errors import SparseDetError
-from sparsedet.wording import counted
+from sparsedet.wording import counted, first_of
 
 from ..output import command, line, say, table
 
@@ -200,7 +200,7 @@ def merge_reviews(merging: "Merging", *, write: bool, empty: bool) -> MergeResul
     if write and not empty and sys.stdin.isatty():
         emptied = [i for i in merging.merge(write=False) if i.outcome == "emptied"]
         if emptied:
-            shown = ", ".join(image.tool_id for image in emptied[:5])
+            shown = first_of(image.tool_id for image in emptied)
             empty = typer.confirm(
                 f"The reviews delete every box of {counted(len(emptied), 'image')} ({shown}). "
                 "Write them too?",

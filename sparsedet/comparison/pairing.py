@@ -13,6 +13,7 @@ from sparsedet.errors import AnnotationError
 from sparsedet.seeds import remixed
 from sparsedet.sparsify.candidates import rows_of
 from sparsedet.sparsify.orders import numbered
+from sparsedet.wording import first_of
 
 SAME_PLACE_IOU = 0.9
 """Minimum IoU of boxes at the same position: tools round, and convert to percent and back."""
@@ -268,5 +269,5 @@ def _check_names(full: Boxes, sparse: Boxes, image: IntArray) -> None:
     if not set(full.classes) & set(sparse.classes):
         raise AnnotationError(
             "the two files have no class in common "
-            f"(full: {', '.join(full.classes[:3])}, sparse: {', '.join(sparse.classes[:3])})"
+            f"(full: {first_of(full.classes)}; sparse: {first_of(sparse.classes)})"
         )

@@ -5,7 +5,7 @@ The marks count for them as well, although nobody looked for their objects.
 
 from sparsedet.annotations import Dataset, read_coco
 from sparsedet.loop.workspace import Workspace
-from sparsedet.wording import counted
+from sparsedet.wording import counted, first_of
 
 
 def note_new_classes(workspace: Workspace, pulled: Dataset) -> str:
@@ -39,7 +39,7 @@ def note_new_classes(workspace: Workspace, pulled: Dataset) -> str:
     ]
     if not waiting:
         return ""
-    names = ", ".join(repr(category.name) for category in new)
+    names = first_of(repr(category.name) for category in new)
     classes = f"class {names} is" if len(new) == 1 else f"classes {names} are"
     before_it, its = ("it", "its") if len(new) == 1 else ("them", "their")
     images = counted(len(waiting), "image was", "images were")

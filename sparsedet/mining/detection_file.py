@@ -17,7 +17,7 @@ from sparsedet.annotations.entries import THINNEST
 from sparsedet.atomic_io import read_json
 from sparsedet.errors import AnnotationError
 from sparsedet.mining.detections import Detections
-from sparsedet.wording import counted
+from sparsedet.wording import counted, first_of
 
 Key = TypeVar("Key", int, str)
 
@@ -27,7 +27,6 @@ IMAGES_SUFFIX = ".images.json"
 """Suffix of the file next to a results list that lists images and categories."""
 _NAMES = ("label", "category_name", "class")
 """Keys under which entries may name their class."""
-_SHOWN = 5
 _LONGEST_ID = 19
 """Digits of a 64-bit number."""
 
@@ -81,9 +80,9 @@ def read_detections(
         else:
             rows[image_id].append((score, category_id, inside))
     if classes.unknown:
-        shown = ", ".join(sorted(classes.unknown)[:_SHOWN])
+        unknown = first_of(sorted(classes.unknown))
         raise AnnotationError(
-            f"{path}: classes that the data does not have: {shown}; map them with --map "
+            f"{path}: classes that the data does not have: {unknown}; map them with --map "
             "THEIRS=OURS (--map THEIRS= leaves one out)"
         )
     if flat:

@@ -1,6 +1,6 @@
 """Read and write weights: no pickles that could run code, no partial files."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import RunError, StoppedRunError
 from sparsedet.modeling.cpu import speed_up
 from sparsedet.runtime.resources import limit_threads
+from sparsedet.wording import first_of
 
-_NAMED_IN_ERRORS = 3
+NAMED_IN_ERRORS = 3
+"""Maximum number of parameters named in an error; their names are long."""
 """Maximum number of differing parameter names that an error lists per kind."""
 _CLASS_SCORES = "roi_heads.box_predictor.cls_score.weight"
 _WEIGHTS_KEYS = ("model", "state_dict")
@@ -105,18 +107,15 @@ def load_weights(model: nn.Module, path: Path) -> None:
     }
     count = sum(map(len, differing.values()))
     if count:
-        kinds = [f"{kind}: {first_names(names)}" for kind, names in differing.items() if names]
+        kinds = [
+            f"{kind}: {first_of(names, NAMED_IN_ERRORS)}"
+            for kind, names in differing.items()
+            if names
+        ]
         raise RunError(
             f"{path}: {count} parameters differ from the configuration's model; {'; '.join(kinds)}"
         )
     model.load_state_dict(weights)
-
-
-def first_names(names: Iterable[str]) -> str:
-    """Return the first names for a message, with dots if there are more."""
-    listed = list(names)
-    more = ", ..." if len(listed) > _NAMED_IN_ERRORS else ""
-    return ", ".join(listed[:_NAMED_IN_ERRORS]) + more
 
 
 def build(cfg: CfgNode) -> nn.Module:

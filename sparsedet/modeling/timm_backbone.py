@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sparsedet.errors import ConfigError
 from sparsedet.modeling.frozen_norms import fold_frozen_norms
+from sparsedet.wording import first_of
 
 BUILDER = "build_timm_fpn_backbone"
 """The MODEL.BACKBONE.NAME of these backbones."""
@@ -26,7 +27,6 @@ _WRAPPERS = ("", "model.", "body.")
 _PROBE = (64, 96)
 """Height and width of an image that a detector's backbone must support."""
 _MAX_DETAIL = 200
-_NAMED_IN_ERRORS = 4
 
 
 @BACKBONE_REGISTRY.register()
@@ -215,15 +215,12 @@ def check_name(name: str) -> None:
     """
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        similar = difflib.get_close_matches(
-            architecture.lower(), timm.list_models(), n=_NAMED_IN_ERRORS
-        )
+        similar = difflib.get_close_matches(architecture.lower(), timm.list_models(), n=4)
         hint = f"did you mean {' or '.join(similar)}?" if similar else "see timm.list_models()"
         raise ConfigError(f"{_KEY} {name}: timm has no such model; {hint}")
     if tag and name not in (known := timm.list_pretrained(f"{architecture}.*")):
         raise ConfigError(
-            f"{_KEY} {name}: timm has no such weights; it has "
-            f"{', '.join(known[:_NAMED_IN_ERRORS]) or 'none'}"
+            f"{_KEY} {name}: timm has no such weights; it has {first_of(known) or 'none'}"
         )
 
 

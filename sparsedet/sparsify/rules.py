@@ -14,15 +14,12 @@ from sparsedet.errors import RecipeError
 from sparsedet.seeds import remixed
 from sparsedet.sparsify.candidates import Candidates
 from sparsedet.sparsify.orders import Order, class_in_image, numbered, removal_order
-from sparsedet.wording import counted
+from sparsedet.wording import counted, first_of
 
 Group = Literal["dataset", "class", "image", "class-in-image"]
 """The scope of a share or a number of boxes."""
 
 _NARROWEST_FIRST: tuple[Group, ...] = ("class-in-image", "image", "class", "dataset")
-
-_NAMED = 3
-"""Maximum number of images named in an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,9 +277,7 @@ def _held(boxes: Candidates, held: BoolArray) -> str:
     """Describe why a rule can't be satisfied: how many boxes the minimums protect, and where."""
     images = np.unique(boxes.image[held])
     names = sorted(boxes.images[row].file_name for row in images.tolist())
-    if len(names) > _NAMED:
-        names[_NAMED:] = ["..."]
     return (
         f"keep-at-least holds {counted(int(held.sum()), 'box')} on {counted(len(images), 'image')} "
-        f"({', '.join(names)}); drop fewer, or keep fewer"
+        f"({first_of(names)}); drop fewer, or keep fewer"
     )

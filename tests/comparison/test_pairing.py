@@ -155,7 +155,7 @@ def _elsewhere(box: Box) -> Box:
         (
             small(),
             replace(small(), categories=(Category(1, "tree"), Category(2, "car"))),
-            "no class in common (full: cat, dog, sparse: tree, car)",
+            "no class in common (full: cat, dog; sparse: tree, car)",
         ),
     ],
 )

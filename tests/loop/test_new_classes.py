@@ -13,6 +13,7 @@ from tests.loop.test_round_settings import make_workspace, rounds
 
 CAT, DOG, COW = (Category(id, name) for id, name in enumerate(("cat", "dog", "cow"), start=1))
 IMAGES = tuple(Image(id, f"{id}.png", 90, 90, exhaustive=id < 4) for id in range(1, 6))
+MANY = tuple(Category(id, f"c{id}") for id in range(10, 50))
 BEFORE = Dataset(IMAGES, (), (CAT,))
 LOOKED_AGAIN = tuple(Box(id, id, DOG.id, (1, 1, 9, 9)) for id in (1, 2))
 MARKED_LATER = replace(IMAGES[3], exhaustive=True)
@@ -37,6 +38,11 @@ UNMARKED = tuple(replace(image, exhaustive=False) for image in IMAGES)
             replace(BEFORE, categories=(CAT, DOG, COW), boxes=LOOKED_AGAIN),
             "classes 'dog', 'cow' are new: 3 images were marked as complete before them; draw "
             "their objects there, or remove the mark",
+        ),
+        (
+            replace(BEFORE, categories=(CAT, *MANY)),
+            "classes 'c10', 'c11', 'c12', 'c13', 'c14' and 35 more are new: 3 images were marked "
+            "as complete before them; draw their objects there, or remove the mark",
         ),
         (Dataset((MARKED_LATER,), (), (CAT, DOG)), ""),
         (Dataset(UNMARKED, (), (CAT, DOG)), ""),

@@ -189,5 +189,5 @@ def test_a_recipe_that_cannot_be_met_says_for_which_images(
 
 
 def test_an_error_names_a_few_images_of_many() -> None:
-    with pytest.raises(RecipeError, match=r"on 9 images \(0000.jpg, 0001.jpg, 0002.jpg, \.\.\.\)"):
+    with pytest.raises(RecipeError, match=r"on 9 images \(0000.jpg, .*0004.jpg and 4 more\)"):
         remove_boxes(grid(9, 2), recipe_of(DropFraction(0.9), KeepAtLeast(1, "image")), seed=1)

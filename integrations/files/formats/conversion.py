@@ -18,7 +18,7 @@ from sparsedet.annotations.faults import (
     FaultyEntryError,
 )
 from sparsedet.errors import AnnotationError
-from sparsedet.wording import counted
+from sparsedet.wording import counted, first_of
 
 from .image_folders import is_listed
 
@@ -239,8 +239,7 @@ def unused_classes(dataset: Dataset, used: Collection[int]) -> str:
         used: ids of classes with boxes.
     """
     names = [category.name for category in dataset.categories if category.id not in used]
-    more = ", ..." if len(names) > _SHOWN else ""
-    return loss(f"classes without boxes: {', '.join(names[:_SHOWN])}{more}", len(names))
+    return loss(f"classes without boxes: {first_of(names, _SHOWN)}", len(names))
 
 
 def has_own_area(box: Box) -> bool:

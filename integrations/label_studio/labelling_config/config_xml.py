@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Iterator
 
 from sparsedet.errors import ToolError
+from sparsedet.wording import first_of
 
 _ATTRIBUTES = (
     "name",
@@ -104,6 +105,5 @@ def shown(text: str) -> str:
 
 def listed(names: Iterable[str]) -> str:
     """Return names of a config for an error, only the first ones if there are many."""
-    texts = [name if len(name) <= _MAX_SHOWN else name[:_MAX_SHOWN] + "..." for name in names]
-    more = f" and {len(texts) - _MAX_LISTED} more" if len(texts) > _MAX_LISTED else ""
-    return ", ".join(texts[:_MAX_LISTED]) + more
+    texts = (name if len(name) <= _MAX_SHOWN else name[:_MAX_SHOWN] + "..." for name in names)
+    return first_of(texts, _MAX_LISTED)

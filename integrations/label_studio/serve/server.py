@@ -19,6 +19,7 @@ from sparsedet.loop.live_reviews import known_projects
 from sparsedet.loop.workspace import Workspace, owner_id
 from sparsedet.runtime.visible_text import log_to_stderr, show_escaped
 from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
+from sparsedet.wording import first_of
 
 from ..client.connection import project_number
 from ..projects import read_config
@@ -77,7 +78,7 @@ def serve(tool: ConnectedTool, options: LiveOptions, say: Say) -> None:
     host = "127.0.0.1" if options.host in ("0.0.0.0", "::", "") else options.host
     local = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
     address = options.address or local
-    say(f"serving {_listed(classes)} at {address}, user {USER}")
+    say(f"serving {first_of((name for _, name in classes), 3)} at {address}, user {USER}")
     if options.secret is None:
         say(f"secret (shown only once): {secret}")
     worker = partial(_worker, settings, type(tool))
@@ -91,13 +92,6 @@ def serve(tool: ConnectedTool, options: LiveOptions, say: Say) -> None:
         say,
     ):
         running.run()
-
-
-def _listed(classes: list[tuple[int, str]]) -> str:
-    """Return the names of a model's classes, shortened."""
-    names = [name for _, name in classes]
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from sparsedet.modeling.weights.torchvision_detectors import (
     to_ours,
 )
 from sparsedet.modeling.weights.transfer import for_two_views, matching, with_own_classes
+from sparsedet.wording import first_of
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,6 @@ COCO_NAMES = tuple(str(entry["name"]) for entry in COCO_CATEGORIES if entry["ist
 _FPN_OF_RESNET = "backbone.fpn_lateral2.weight"
 _SECOND_CONV = "backbone.bottom_up.res2.0.conv2.weight"
 _ANCHORS = "proposal_generator.anchor_generator."
-_NAMED = 5
 
 
 def detector_weights(
@@ -92,10 +92,5 @@ def _say(
         source,
         len(rows) if theirs is not None else "none",
         len(classes),
-        f"; random initial values for {_list(fresh)}" if fresh else "",
+        f"; random initial values for {first_of(fresh)}" if fresh else "",
     )
-
-
-def _list(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

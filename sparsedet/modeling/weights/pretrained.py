@@ -22,7 +22,7 @@ from detectron2.config import CfgNode
 from torch import Tensor, nn
 
 from sparsedet.errors import ConfigError, SparseDetError
-from sparsedet.modeling.checkpoint import class_count, first_names, load, weights_of
+from sparsedet.modeling.checkpoint import NAMED_IN_ERRORS, class_count, load, weights_of
 from sparsedet.modeling.timm_backbone import TimmBackbone
 from sparsedet.modeling.weights.coco_detectors import coco_detector, place_of
 from sparsedet.modeling.weights.detectors import detector_weights
@@ -43,7 +43,7 @@ from sparsedet.modeling.weights.timm_weights import (
     package_file,
     take_features,
 )
-from sparsedet.wording import counted
+from sparsedet.wording import counted, first_of
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ def load_fitting(model: nn.Module, weights: Mapping[str, Tensor], source: str) -
     if not fitting:
         raise ConfigError(
             f"MODEL.WEIGHTS {source}: no parameter matches the configured model; the file has "
-            f"{first_names(weights)}, the model {first_names(own)}"
+            f"{first_of(weights, NAMED_IN_ERRORS)}, the model {first_of(own, NAMED_IN_ERRORS)}"
         )
     is_detector = any(name.startswith(_DETECTOR) for name in weights)
     differences = _differences(own, weights, fitting, is_detector=is_detector)
@@ -235,7 +235,7 @@ def _differences(
         parameters = counted(
             len(unfilled), f"parameter of the model {one}", f"parameters of the model {several}"
         )
-        differences.append(f"{parameters}: {first_names(unfilled)}")
+        differences.append(f"{parameters}: {first_of(unfilled, NAMED_IN_ERRORS)}")
     stages = {_stage(name) for name in own}
     unused = [
         name
@@ -243,7 +243,9 @@ def _differences(
         if name not in own and not _CLASSIFIER.match(name) and _stage(name) in stages
     ]
     if unused:
-        differences.append(f"{len(unused)} of its own are not in the model: {first_names(unused)}")
+        differences.append(
+            f"{len(unused)} of its own are not in the model: {first_of(unused, NAMED_IN_ERRORS)}"
+        )
     return differences
 
 

@@ -34,10 +34,9 @@ from sparsedet.training.engine.callbacks import Callbacks
 from sparsedet.training.engine.stage import Stage
 from sparsedet.training.engine.steps import Steps
 from sparsedet.training.engine.trainer import Weights, check_model
+from sparsedet.wording import first_of
 
 logger = logging.getLogger(__name__)
-
-_NAMED_IN_ERRORS = 3
 
 
 def check_empty(run: RunFolder) -> None:
@@ -169,8 +168,7 @@ def check_same_run(
         config = _bounded_as(began, config, read_coco(run.training_data))
         keys = config.differing_keys(began)
         if keys:
-            named = ", ".join(keys[:_NAMED_IN_ERRORS])
-            differing.append(f"the run's configuration has other values of {named}")
+            differing.append(f"the run's configuration has other values of {first_of(keys)}")
     if differing:
         raise RunError(
             f"{run.root}: can't resume it: {'; '.join(differing)}; leave these options out, "

@@ -14,12 +14,9 @@ from sparsedet.modeling.inputs import PixelCache
 from sparsedet.run_folder import RunInfo, class_ids
 from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import warn_unreadable
-from sparsedet.wording import counted
+from sparsedet.wording import counted, first_of
 
 logger = logging.getLogger(__name__)
-
-_SHOWN = 5
-"""Maximum number of files named in a warning."""
 
 
 class Measurable(NamedTuple):
@@ -70,7 +67,7 @@ def detect_readable(
         logger.warning(
             "measured without %s that can't be read (%s), and %s %s",
             counted(len(broken), "image"),
-            ", ".join(sorted(path.name for path in broken)[:_SHOWN]),
+            first_of(sorted(path.name for path in broken)),
             "its" if len(broken) == 1 else "their",
             counted(len(dataset.boxes) - len(readable.boxes), "annotation"),
         )

@@ -96,10 +96,10 @@ def test_data_in_a_folder_come_before_other_files(tmp_path: Path) -> None:
 def test_all_folders_with_data_are_named(tmp_path: Path) -> None:
     for number in range(1, 8):
         write(tmp_path, f"task_{number}/annotations.xml", "<annotations></annotations>")
-    folders = ", ".join(f"{tmp_path}/task_{number}" for number in range(1, 6))
+    first = ", ".join(f"{tmp_path}/task_{number}" for number in range(1, 6))
     with pytest.raises(AnnotationError) as error:
         detect_format(tmp_path)
-    assert f"no annotations here, but in {folders}, ...; pass one of these" in str(error.value)
+    assert f"no annotations here, but in {first} and 2 more; pass one of" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..client.answers import check_task, identifier, text
 from ..client.connection import Connection
+from ..client.request_errors import RequestFailedError
 from ..project_records import read_project
 from .model_host import ModelHost, is_live_version, live_version
 from .predictor import Predictor
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 _QUIET_SECONDS = 1.0
 """Pause between two predictions: people who open tasks take priority."""
+AGAIN_SECONDS = 30.0
+"""Retry after this long if the server does not answer."""
 
 
 class Refresher:
@@ -42,6 +45,8 @@ class Refresher:
         self._projects: set[int] = set()
         """Projects to search for predictions of older models."""
         self._stopping = False
+        self._failure = ""
+        """Why the server does not answer, as reported; empty while it does."""
 
     def start(self) -> None:
         """Start working."""
@@ -79,10 +84,28 @@ class Refresher:
                     self._refresh(*task)
                 if project is not None:
                     self._look_through(project)
+                self._failure = ""
             except Exception as error:
+                if isinstance(error, RequestFailedError) and not error.is_of_one_object:
+                    self._wait_for_server(task, project, str(error))
+                    continue
                 # The prediction is kept; the next change of its task retries.
                 logger.warning("a live prediction was not replaced: %s", error)
             time.sleep(_QUIET_SECONDS)
+
+    def _wait_for_server(
+        self, task: tuple[int, int] | None, project: int | None, failure: str
+    ) -> None:
+        """Put work back that the server did not answer, and wait; report a failure once."""
+        if failure != self._failure:
+            self._failure = failure
+            logger.warning("live predictions can't be replaced at the moment: %s", failure)
+        with self._changed:
+            if task is not None and task not in self._tasks:
+                self._tasks.appendleft(task)
+            if project is not None:
+                self._projects.add(project)
+            self._changed.wait_for(lambda: self._stopping, AGAIN_SECONDS)
 
     def _look_through(self, project: int) -> None:
         """Queue the tasks whose live prediction is not from the served model."""

@@ -75,13 +75,7 @@ def read_evidence(
         audit: ids of the blind sample's images.
         judge_only: ids of images on which people were not asked to draw.
     """
-    completed = {
-        image.id
-        for image in now.images
-        if now.is_complete(image)
-        and image.id in before.image_by_id
-        and not before.is_complete(before.image_by_id[image.id])
-    }
+    completed = _completed(before, now)
     gone = {image.id for image in before.images} - now.image_by_id.keys()
     changed = _boxes_without(before, now)
     replaced = _boxes_without(now, before)
@@ -89,67 +83,113 @@ def read_evidence(
     rows: dict[int, list[int]] = {}
     for row, image_id in enumerate(candidates.image_ids.tolist()):
         rows.setdefault(image_id, []).append(row)
-    verdicts = np.full(len(candidates), _UNKNOWN, dtype=np.int8)
-    shows = np.full(len(candidates), _NOTHING, dtype=np.int8)
-    is_open = np.ones(len(candidates), dtype=bool)
+    findings = _Findings(candidates, now)
     found: list[Found] = []
     drawn: dict[int, int] = {}
-    open_class = [
-        id not in now.image_by_id or category_id not in now.image_by_id[id].complete_classes
-        for id, category_id in zip(
-            candidates.image_ids.tolist(), candidates.category_ids.tolist(), strict=True
-        )
-    ]
-    is_open &= np.array(open_class, dtype=bool)
-    # Of candidates that are wrong: whether there is an object of another class.
-    unsure = np.zeros(len(candidates), dtype=bool)
     for image_id in rows.keys() | new.keys() | completed:
         own = np.array(rows.get(image_id, []), dtype=np.int64)
         boxes = new.get(image_id, [])
-        shows[own] = _compare(candidates, own, boxes)
-        covered = _covered(candidates, own, changed.get(image_id, ()))
-        located = int((shows[own] != _NOTHING).sum())
-        if image_id in completed:
-            if image_id in judge_only:
-                is_open[own] &= ~covered
-                continue
-            verdicts[own] = shows[own]
-            brought = sum(row in outcomes for row in own[shows[own] != _NOTHING].tolist())
-            found.append(
-                Found(image_id, len(boxes), located, image_id in audit, len(boxes) - brought)
-            )
-            is_open[own] = False
-        else:
-            drawn[image_id] = len(boxes) - located
-            is_open[own] &= ~covered
-            if completed_classes := _completed_classes(before, now, image_id):
-                still = [box for box in boxes if box.category_id not in completed_classes]
-                again = _compare(candidates, own, still)
-                drawn[image_id] = len(still) - int((again != _NOTHING).sum())
-                if image_id not in judge_only:
-                    rows_of = own[np.isin(candidates.category_ids[own], list(completed_classes))]
-                    verdicts[rows_of] = shows[rows_of]
-                    unsure[rows_of] = shows[rows_of] == _NOTHING
+        asked = image_id not in judge_only
+        findings.shows[own] = _compare(candidates, own, boxes)
+        findings.open[own] &= ~_covered(candidates, own, changed.get(image_id, ()))
+        if image_id not in completed:
+            classes = _completed_classes(before, now, image_id)
+            drawn[image_id] = findings.read_incomplete(own, boxes, classes, asked=asked)
+        elif asked:
+            findings.read_completed(own)
+            covering = own[findings.shows[own] != _NOTHING].tolist()
+            brought = sum(row in outcomes for row in covering)
+            audited = image_id in audit
+            found.append(Found(image_id, len(boxes), len(covering), audited, len(boxes) - brought))
         if image_id in gone:
-            is_open[own] = False
-    for row, kept in outcomes.items():
-        unsure[row] = False
-        if kept:
-            verdicts[row] = _RIGHT
-            continue
-        # Relabelled boxes are now boxes of that class. Undecided ones were not accepted, and won't
-        # be next time either: they are not missing objects.
-        verdicts[row] = _OTHER_CLASS if shows[row] == _OTHER_CLASS else _NOTHING
-        is_open[row] = False
-    decided = verdicts != _UNKNOWN
-    judged = Judged(
-        candidates.select(decided),
-        right=verdicts[decided] == _RIGHT,
-        on_object=verdicts[decided] != _NOTHING,
-        not_right_alone=unsure[decided],
-    )
+            findings.open[own] = False
+    findings.read_outcomes(outcomes)
     added = sum(len(boxes) for id, boxes in new.items() if id in before.image_by_id)
-    return Evidence(judged, tuple(sorted(found, key=lambda f: f.image_id)), is_open, drawn, added)
+    found.sort(key=lambda one: one.image_id)
+    return Evidence(findings.judged(), tuple(found), findings.open, drawn, added)
+
+
+class _Findings:
+    """What is known of each candidate, while their images are read; arrays of shape (N,)."""
+
+    def __init__(self, candidates: Candidates, now: Dataset) -> None:
+        self._candidates = candidates
+        self.shows = np.full(len(candidates), _NOTHING, dtype=np.int8)
+        """What the new boxes of its image say that it shows."""
+        self._verdicts = np.full(len(candidates), _UNKNOWN, dtype=np.int8)
+        self._unsure = np.zeros(len(candidates), dtype=bool)
+        """Of those that are wrong: whether they may show an object of another class."""
+        self.open = np.array(
+            [
+                id not in now.image_by_id or category not in now.image_by_id[id].complete_classes
+                for id, category in zip(
+                    candidates.image_ids.tolist(), candidates.category_ids.tolist(), strict=True
+                )
+            ],
+            dtype=bool,
+        )
+        """Whether it may still be a missing object."""
+
+    def read_completed(self, own: NDArray[np.int64]) -> None:
+        """Note the candidates of an image that people were asked to complete, and did."""
+        self._verdicts[own] = self.shows[own]
+        self.open[own] = False
+
+    def read_incomplete(
+        self, own: NDArray[np.int64], boxes: list[Box], classes: frozenset[int], *, asked: bool
+    ) -> int:
+        """Note the candidates of an incomplete image; return how many boxes none of them covers.
+
+        Args:
+            own: rows of the image's candidates.
+            boxes: its new boxes.
+            classes: those that became complete there.
+            asked: whether people were asked to draw.
+        """
+        shows = self.shows[own]
+        if not classes:
+            return len(boxes) - int((shows != _NOTHING).sum())
+        if asked:
+            decided = np.isin(self._candidates.category_ids[own], list(classes))
+            self._verdicts[own[decided]] = shows[decided]
+            self._unsure[own[decided]] = shows[decided] == _NOTHING
+        still = [box for box in boxes if box.category_id not in classes]
+        return len(still) - int((_compare(self._candidates, own, still) != _NOTHING).sum())
+
+    def read_outcomes(self, outcomes: Mapping[int, bool | None]) -> None:
+        """Note what reviewers decided on candidates, after all images."""
+        for row, kept in outcomes.items():
+            self._unsure[row] = False
+            if kept:
+                self._verdicts[row] = _RIGHT
+                continue
+            # Relabelled boxes are now boxes of that class. Undecided ones were not accepted, and
+            # won't be next time either: they are not missing objects.
+            relabelled = self.shows[row] == _OTHER_CLASS
+            self._verdicts[row] = _OTHER_CLASS if relabelled else _NOTHING
+            self.open[row] = False
+
+    def judged(self) -> Judged:
+        """Return the candidates whose truth is known."""
+        decided = self._verdicts != _UNKNOWN
+        verdicts = self._verdicts[decided]
+        return Judged(
+            self._candidates.select(decided),
+            right=verdicts == _RIGHT,
+            on_object=verdicts != _NOTHING,
+            not_right_alone=self._unsure[decided],
+        )
+
+
+def _completed(before: Dataset, now: Dataset) -> set[int]:
+    """Return the ids of images that are complete now, and were not before."""
+    return {
+        image.id
+        for image in now.images
+        if now.is_complete(image)
+        and image.id in before.image_by_id
+        and not before.is_complete(before.image_by_id[image.id])
+    }
 
 
 def _completed_classes(before: Dataset, now: Dataset, image_id: int) -> frozenset[int]:

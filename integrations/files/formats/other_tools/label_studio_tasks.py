@@ -1,15 +1,12 @@
 """Converts tasks of a Label Studio export to records."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from sparsedet.annotations.entries import is_int
 from sparsedet.annotations.faults import IMAGE_BROKEN, Faults
-from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError, SparseDetError
 from sparsedet.reading import quoted, read_list
 from sparsedet.wording import counted
@@ -17,15 +14,11 @@ from sparsedet.wording import counted
 from ..conversion import LabelledBox
 from ..once import warn_once
 from .file_kinds import split_of
+from .label_studio_images import image_keys, image_names
 from .records import Entry, Record, Size
 from .shapes import ellipse, no_box, number, outlined, points, turned
 
 _PERCENT = 100.0
-_UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
-"""Prefix that Label Studio adds to the name of an upload."""
-_LOCAL_FILES = "/data/local-files"
-"""Address of files that Label Studio serves itself; `d` is their path."""
-_IMAGE_KEYS = ("image", "img", "url", "image_url", "file_name", "filename")
 _WITHOUT_BOX = {
     "brush": "brush mask",
     "bitmask": "bit mask",
@@ -64,7 +57,7 @@ def read_tasks(root: Path, file: Path, faults: Faults) -> list[Record]:
                 answers[key].annotations.append(_of_min(task))
             else:
                 answers[key if key not in answers else f"of place {place}"] = _Answers(task)
-    by_people = any(answer.annotations for answer in answers.values())
+    by_people = any(answer.annotations or answer.are_elsewhere for answer in answers.values())
     results = {
         key: _objects(answer.chosen() if by_people else answer.predicted())
         for key, answer in answers.items()
@@ -76,6 +69,11 @@ def read_tasks(root: Path, file: Path, faults: Faults) -> list[Record]:
     for key, answer in answers.items():
         where = f"{file}: task {key}"
         with faults.left_out(IMAGE_BROKEN, where):
+            if answer.are_elsewhere:
+                raise AnnotationError(
+                    f"{where}: has annotations, but they are not in this file; export the project "
+                    "as JSON, or use `sparsedet pull`"
+                )
             records.append(_record(answer.data, results[key], where, split))
     _warn(file, answers.values(), by_people)
     return records
@@ -88,10 +86,15 @@ class _Answers:
         data = task.get("data")
         self.data: Mapping[str, Any] = data if isinstance(data, Mapping) else task
         # `completions` until Label Studio 1.0.
-        known = _objects(task.get("annotations", task.get("completions")))
+        listed = _list(task.get("annotations", task.get("completions")))
+        known = _objects(listed)
         if _is_min(task):
             known = [_of_min(task)]
         self.annotations = [one for one in known if not one.get("was_cancelled")]
+        # Lists of tasks of Label Studio's API have ids or numbers of annotations.
+        self.are_elsewhere = any(map(is_int, listed)) or (
+            "annotations" not in task and bool(task.get("total_annotations"))
+        )
         self.predictions = _objects(task.get("predictions"))
         # Usual exports only have their ids.
         drafts = _list(task.get("drafts"))
@@ -124,7 +127,7 @@ def _warn(file: Path, answers: Iterable[_Answers], by_people: bool) -> None:
         )
     if predicted and not by_people:
         warn_once(f"{file}: these tasks have no annotations; used the predictions of {predicted}")
-    images = [keys for answer in answers if len(keys := _image_keys(answer.data)) > 1]
+    images = [keys for answer in answers if len(keys := image_keys(answer.data)) > 1]
     if images:
         warn_once(
             f"{file}: {counted(len(images), 'task has', 'tasks have')} several images in the data "
@@ -152,7 +155,7 @@ def _refuse_several_images(regions: Iterable[Mapping[str, Any]], where: str) -> 
 def _record(
     data: Mapping[str, Any], objects: Sequence[Mapping[str, Any]], where: str, split: str
 ) -> Record:
-    names = _names(data)
+    names = image_names(data)
     if not names:
         keys = ", ".join(map(str, data)) or "none"
         raise AnnotationError(
@@ -230,49 +233,6 @@ def _box(
     return LabelledBox(labels[0], whole, extra=extra)
 
 
-def _names(data: Mapping[str, Any]) -> list[str]:
-    """Return candidate names of a task's image, the likeliest first."""
-    keys = _image_keys(data)
-    if not keys:
-        return []
-    address = data[keys[0]].strip().replace("\\", "/")
-    # Escaped in a query, they are only known now.
-    path = _path(address).replace("\\", "/").lstrip("/")
-    last = PurePosixPath(path).name
-    # A server's own folders are meaningless; those of a storage may match those of the images.
-    names = [last] if address.startswith("/data/upload/") else [path, last]
-    return [name for name in dict.fromkeys((*names, _UPLOADED.sub("", last))) if name]
-
-
-def _image_keys(data: Mapping[str, Any]) -> list[str]:
-    """Return the keys of a task's different images, first that of the one to read."""
-    named = [key for key in _IMAGE_KEYS if _is_text(data.get(key))]
-    shown = [key for key, value in data.items() if _is_text(value) and _is_image(value)]
-    keys = dict.fromkeys((*named[:1], *shown))
-    # The name of an image may also be given on its own.
-    by_name = {_UPLOADED.sub("", PurePosixPath(_path(data[k])).name): k for k in reversed(keys)}
-    return [key for key in keys if key in by_name.values()]
-
-
-def _path(address: str) -> str:
-    """Return the path of an address; a plain name, which may contain `?#%`, is not changed."""
-    try:
-        parts = urlsplit(address)
-        local = parse_qs(parts.query).get("d")
-        if local and _LOCAL_FILES in parts.path:
-            return local[0]
-    except ValueError:  # brackets without an IPv6 address
-        return address
-    if "://" in address and parts.scheme not in ("http", "https"):
-        # The key of a file in a storage, as it is; it may be quoted nevertheless.
-        return address.partition("://")[2].partition("/")[2]
-    return unquote(parts.path) if parts.scheme or address.startswith("/data/") else address
-
-
-def _is_image(text: str) -> bool:
-    return PurePosixPath(_path(text)).suffix.lower() in IMAGE_SUFFIXES
-
-
 def _is_min(task: Mapping[str, Any]) -> bool:
     return not isinstance(task.get("data"), Mapping) and "annotations" not in task
 
@@ -338,7 +298,3 @@ def _list(value: object) -> list[Any]:
 
 def _is_map(value: object) -> bool:
     return isinstance(value, Mapping)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and "\0" not in value

@@ -161,6 +161,29 @@ def test_which_annotation_counts(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert "2 tasks have several annotations" in caplog.text
 
 
+LISTED: list[dict[str, Any]] = [
+    {"id": 1, "data": {"image": "a.jpg"}, "annotations": [5], "predictions": [{"result": []}]},
+    {"id": 1, "data": {"image": "a.jpg"}, "total_annotations": 1, "annotators": [2]},
+]
+
+
+@pytest.mark.parametrize("listed", LISTED, ids=["ids", "numbers"])
+def test_tasks_listed_without_their_annotations_are_not_read_as_empty_images(
+    listed: dict[str, Any], tmp_path: Path
+) -> None:
+    own = [task(id, f"{id}.jpg", region()) for id in range(2, 8)]
+    path = export(tmp_path, listed, *own, images=("a.jpg", *(f"{id}.jpg" for id in range(2, 8))))
+    faults = Faults(path)
+    dataset = read_dataset(path, faults=faults).dataset
+    assert [image.file_name for image in dataset.images] == [f"{id}.jpg" for id in range(2, 8)]
+    (fault,) = faults.found
+    assert "task 1: has annotations, but they are not in this file" in fault.detail
+
+    export(tmp_path, {**listed, "predictions": [{"result": [region()]}]})
+    with pytest.raises(AnnotationError, match="export the project as JSON"):
+        read_dataset(path)
+
+
 def test_drafts_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     draft = {"id": 7, "result": [region()]}
     path = export(

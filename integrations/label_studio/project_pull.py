@@ -12,11 +12,12 @@ from sparsedet.push_modes import Progress, no_progress
 from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
 from sparsedet.wording import counted
 
-from .annotation_choice import Alternatives, read_task
+from .annotation_choice import Alternatives, TaskBoxes, read_task
 from .annotators import project_annotators
 from .chosen_tasks import export_chosen
 from .client.connection import Connection, project_number
 from .images.addresses import image_address
+from .images.cache import CachedImage
 from .images.data_links import is_data_link
 from .images.downloads import Downloads, bring_images
 from .images.unreadable import Unreadable
@@ -60,19 +61,9 @@ def pull_project(
     total = len(shown) + len(chosen.odd)
     left_out = LeftOut(project, total, options.skip_share, several=several)
     left_out.add_odd(chosen.odd, {int(task["id"]) for task in (*chosen.tasks, *chosen.others)})
-    addresses: dict[int, str] = {}
-    for task, image in shown:
-        try:
-            addresses[image.id] = image_address(task, config.of_image(image.number))
-        except Unreadable as error:
-            left_out.add(image.id, error.kind, error.reason)
+    addresses = _addresses(shown, config, left_out)
     downloads = bring_images(
-        connection,
-        addresses,
-        images,
-        options.images,
-        progress,
-        most_failures=left_out.most,
+        connection, addresses, images, options.images, progress, most_failures=left_out.most
     )
     for id, failure in downloads.failures.items():
         left_out.add(id, failure.kind, failure.reason)
@@ -82,36 +73,22 @@ def pull_project(
     pulled_images: list[Image] = []
     boxes: list[Box] = []
     for task, image in shown:
-        id, own = image.id, config.of_image(image.number)
-        if id in left_out.images:
+        if image.id in left_out.images:
             continue
+        own = config.of_image(image.number)
         # Percentages refer to the upright image, as shown by the browser.
-        file = downloads.images[id]
-        size = file.size
+        file = downloads.images[image.id]
         annotations = annotators.chosen(task.get("annotations") or [])
-        read = read_task(annotations, own, options.annotations, image.task, oddities, size)
+        read = read_task(annotations, own, options.annotations, image.task, oddities, file.size)
         if image.number == 0:
             alternatives.add(annotations, read)
-        pulled_images.append(
-            Image(
-                id=id,
-                file_name=file.name,
-                width=size[0],
-                height=size[1],
-                exhaustive=read.complete,
-                tool_id=image.tool_id,
-                tool_version=read.version,
-                extra=_task_keys(task, config),
-                complete_classes=frozenset(
-                    config.category_ids[name] for name in read.complete_classes
-                ),
-            )
-        )
+        extra = _task_keys(task, config)
+        pulled_images.append(_image(image, file, read, config.category_ids, extra))
         for region in read.boxes:
             boxes.append(
                 Box(
                     id=len(boxes) + 1,
-                    image_id=id,
+                    image_id=image.id,
                     category_id=config.category_ids[region.category],
                     xyxy=region.xyxy,
                     origin="human",
@@ -129,6 +106,40 @@ def pull_project(
         unread=_unread(left_out, chosen.odd, config),
         left_out=frozenset(others),
         left_out_labels=config.left_out,
+    )
+
+
+def _addresses(
+    shown: Sequence[tuple[Mapping[str, Any], TaskImage]], config: LabelConfig, left_out: LeftOut
+) -> dict[int, str]:
+    """Return the addresses of images by id; those that have none are noted in `left_out`."""
+    addresses: dict[int, str] = {}
+    for task, image in shown:
+        try:
+            addresses[image.id] = image_address(task, config.of_image(image.number))
+        except Unreadable as error:
+            left_out.add(image.id, error.kind, error.reason)
+    return addresses
+
+
+def _image(
+    image: TaskImage,
+    file: CachedImage,
+    read: TaskBoxes,
+    category_ids: Mapping[str, int],
+    extra: Mapping[str, Any],
+) -> Image:
+    width, height = file.size
+    return Image(
+        id=image.id,
+        file_name=file.name,
+        width=width,
+        height=height,
+        exhaustive=read.complete,
+        tool_id=image.tool_id,
+        tool_version=read.version,
+        extra=extra,
+        complete_classes=frozenset(category_ids[name] for name in read.complete_classes),
     )
 
 

@@ -34,9 +34,15 @@ from .conversion import (
     with_split,
 )
 from .image_folders import check_stems, link_images, read_sizes
+from .once import warn_once
 from .other_tools.dota import is_dota
 from .voc_xml import DEFAULTS
-from .yolo_label_files import IMAGES, label_file, unused_label_files
+from .yolo_label_files import (
+    IMAGES,
+    label_file,
+    unused_label_files,
+    with_unlisted_images,
+)
 from .yolo_labels import (
     Polygon,
     corners,
@@ -240,10 +246,19 @@ def _unambiguous(
 
 
 def _note_unused(yolo: YoloFolder, faults: Faults) -> None:
-    """Record label files without an image, and splits without labels."""
+    """Record label files without an image, and splits without labels.
+
+    Lists of images may leave some out; their labels are no fault.
+    """
     if faults.strict:
         return  # Ultralytics ignores them too
-    for path in unused_label_files(yolo.root, yolo.images, yolo.labels):
+    unused = unused_label_files(yolo.root, yolo.images, yolo.labels)
+    unlisted = with_unlisted_images(unused, yolo.images, yolo.labels)
+    if unlisted:
+        images = counted(len(unlisted), "image with labels is", "images with labels are")
+        first = unlisted[0].name
+        warn_once(f"{yolo.root}: {images} in none of its splits (first: {first}), left out")
+    for path in sorted({*unused} - {*unlisted}):
         message = f"{path}: there is no readable image of this name"
         faults.note(LABELS_WITHOUT_IMAGE, path.name, message)
     for split, names in yolo.splits.items():

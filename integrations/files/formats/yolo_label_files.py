@@ -16,7 +16,7 @@ from sparsedet.errors import AnnotationError
 from sparsedet.wording import counted
 
 from .alike_names import alike, only
-from .image_folders import list_files, normal, stem
+from .image_folders import is_listed, list_files, normal, stem
 from .once import warn_once
 
 IMAGES, LABELS = "images", "labels"
@@ -69,6 +69,30 @@ def unused_label_files(root: Path, images: Path, used: Mapping[str, Path]) -> li
         path
         for path in paths
         if (whole := normal(path)).parent in folders and whole not in taken and _is_labels(path)
+    ]
+
+
+def with_unlisted_images(
+    paths: Sequence[Path], images: Path, used: Mapping[str, Path]
+) -> list[Path]:
+    """Return the label files of images that exist, but are in no split of the data.
+
+    Args:
+        paths: label files that belong to no image of the data.
+        images: the image folder.
+        used: image of the data -> its label file.
+    """
+    folders: dict[Path, set[Path]] = defaultdict(set)
+    for name, path in used.items():
+        folders[normal(path).parent].add(normal(images / name).parent)
+    there = {
+        folder: {alike(file.stem) for file in folder.iterdir() if is_listed(file.name)}
+        for folder in set().union(*(folders[normal(path).parent] for path in paths))
+    }
+    return [
+        path
+        for path in paths
+        if any(alike(path.stem) in there[folder] for folder in folders[normal(path).parent])
     ]
 
 

@@ -141,6 +141,20 @@ def test_labels_without_image_are_counted_and_named(tmp_path: Path) -> None:
     assert "pillow-heif" in faults.found[0].detail
 
 
+def test_labels_of_images_in_no_list_are_no_fault(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = {f"labels/{number}.txt": LINE for number in range(10)}
+    yolo(tmp_path, labels, tuple(f"images/{number}.jpg" for number in range(9)))
+    write(tmp_path, "data.yaml", "train: few.txt\nval: few.txt\nnames: [dog]\n")
+    write(tmp_path, "few.txt", "".join(f"images/{number}.jpg\n" for number in range(6)))
+    faults = Faults(tmp_path)
+    assert len(read_dataset(tmp_path, faults=faults).dataset.boxes) == 6
+    assert faults.lines() == ["label files without an image: 1 (9.txt), left out"]
+    said = "3 images with labels are in none of its splits (first: 6.txt), left out"
+    assert f"{tmp_path}: {said}" in caplog.text
+
+
 def test_two_images_of_one_file_of_labels_are_not_doubled(tmp_path: Path) -> None:
     names = ("images/a.jpg", "images/a.png", "images/b.jpg", "images/b.png", "images/c.jpg")
     yolo(tmp_path, {f"labels/{name}.txt": LINE for name in "abc"}, names)

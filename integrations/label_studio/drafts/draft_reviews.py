@@ -24,6 +24,7 @@ from ..regions import (
     read_regions,
     reviewed_region,
 )
+from ..started_from import started_from
 from .draft_tasks import (
     Account,
     DraftTask,
@@ -134,7 +135,8 @@ def judge_annotations(
         kept = image.region_ids & region_ids(annotation.get("result"))
         ids = kept
         if image.version is None:
-            ids = kept | _predicted(image, annotation, predictions)
+            shown = started_from(annotation, task.annotations, predictions)
+            ids = kept | (image.region_ids & shown.region_ids if shown else frozenset())
         elif _is_reviewed(image.version, annotation, mark, versions):
             ids = kept | (image.region_ids - image.withdrawn)
         if ids:
@@ -182,15 +184,6 @@ def _is_undecided(
             if left and saved_in_editor(annotation, image.version, account):
                 return True
     return False
-
-
-def _predicted(
-    image: PushedImage, annotation: Mapping[str, Any], predictions: Sequence[StoredPrediction]
-) -> frozenset[str]:
-    """Return the mined boxes of the prediction that the annotation started from."""
-    parent = annotation.get("parent_prediction")
-    shown = next((p.region_ids for p in predictions if p.id == parent), frozenset[str]())
-    return image.region_ids & shown
 
 
 def _is_waiting(task: DraftTask, account: Account, predictions: Sequence[StoredPrediction]) -> bool:

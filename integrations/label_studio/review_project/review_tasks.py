@@ -20,6 +20,7 @@ from ..project_records import ProjectRecord, list_projects, read_project
 from ..projects import account_names, export_touched, read_config, saved_by, task_data
 from ..regions import Oddities, is_complete, read_regions, reviewed_region
 from ..results import is_rectangle, result_ids, stored_id
+from ..started_from import started_from
 from ..suspicion_notes import without_suspicion
 
 SOURCE_TASK_KEY = "sparsedet_source_task"
@@ -80,8 +81,7 @@ class ReviewTask:
 
     def prediction_of(self, review: Mapping[str, Any]) -> StoredPrediction | None:
         """Return the prediction that a review started from; None if it is gone."""
-        parent = review.get("parent_prediction")
-        return next((p for p in self.predictions if p.id == parent), None)
+        return started_from(review, self.annotations, self.predictions)
 
     @property
     def shown_ids(self) -> frozenset[str]:

@@ -133,6 +133,22 @@ def test_an_annotation_judges_the_prediction_that_it_started_from(
     assert (image.reviewer, image.seconds) == ("colleague@example.com", 7.5)
 
 
+def test_an_annotation_resumed_from_a_draft_judges_the_prediction(
+    tool: LabelStudioTool, half_annotated: Pulled, colleague: Connection
+) -> None:
+    push(tool, half_annotated)
+    (prediction,) = predictions(tool, half_annotated)
+    bare = tasks(tool, half_annotated)[1]["id"]
+    body = {"result": without(by_editor(prediction["result"]), "mined-wrong-2"), "lead_time": 2.0}
+    draft = colleague.post_json(f"api/tasks/{bare}/drafts", body, "drawing")
+    # The editor forgets the prediction when the person leaves the task.
+    body |= {"draft_id": draft["id"], "parent_prediction": None}
+    colleague.post_json(f"api/tasks/{bare}/annotations/", body, "submitting")
+    (image,) = reviewed(tool, half_annotated)
+    assert judged(image) == {f"{name}-2" for name in FOUND_BY_MODEL}
+    assert {r.region_id for r in image.regions} == judged(image) - {"mined-wrong-2"}
+
+
 def test_a_star_or_a_discarded_draft_rejects_nothing(tool: LabelStudioTool, pulled: Pulled) -> None:
     push(tool, pulled)
     first, second, third = tasks(tool, pulled)

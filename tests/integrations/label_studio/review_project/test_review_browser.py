@@ -137,6 +137,29 @@ def test_a_person_submits_without_filling_in_what_the_project_requires(
     assert (found.label_config or "").lower().count("required=") == 3
 
 
+def test_a_person_leaves_the_page_and_resumes_the_review(
+    label_studio: LocalServer, tool: LabelStudioTool, pulled: Pulled
+) -> None:
+    first = pulled.dataset.images[0]
+    report = push(tool, pulled, [b for b in mined_boxes(pulled.dataset) if b.image_id == first.id])
+    with open_browser() as page:
+        log_in(page, label_studio)
+        page.goto(f"{report.url}/data?labeling=1")
+        wait_for_editor(page, SUBMIT)
+        page.keyboard.press("Escape")
+        with page.expect_response(lambda answer: "/drafts" in answer.url):
+            select(page, "mined-wrong")
+            page.keyboard.press("Backspace")
+        page.reload()
+        wait_for_editor(page, SUBMIT)
+        page.keyboard.press("Escape")
+        expect(page.locator(".lsf-outliner-item")).to_have_count(5)
+        finish(page, SUBMIT, "POST")
+    (review,) = mode_of(tool).reviews(report.review_project, []).reviews
+    assert len(review.shown) == len(DRAWN_BY_PEOPLE) + len(FOUND_BY_MODEL)
+    assert review.shown.keys() - {r.region_id for r in review.regions} == {"mined-wrong-1"}
+
+
 def check_looks(drawn: dict[str, str]) -> None:
     """Check that classes differ in colour, and the boxes of people by how they are transparent."""
     looks = {name.removesuffix("-1"): _rgba(color) for name, color in drawn.items()}

@@ -1,6 +1,7 @@
 """Reading reviews from a real server: their authors and decisions."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -104,6 +105,55 @@ def test_every_reviewers_word_and_skips_are_reported(
         f"api/annotations/{ours.review_id.partition('/')[2]}/", {"ground_truth": True}, "starring"
     )
     assert [r.ground_truth for r in read(pushed).reviews] == [True, False, False]
+
+
+def resume(connection: Connection, task: int, result: Sequence[Mapping[str, Any]]) -> None:
+    """Submit what was saved as a draft, as the editor does after a reload: without a parent."""
+    body = {"result": result, "lead_time": 2.0}
+    draft = connection.post_json(f"api/tasks/{task}/drafts", body, "drawing")
+    body |= {"draft_id": draft["id"], "parent_prediction": None, "parent_annotation": None}
+    connection.post_json(f"api/tasks/{task}/annotations/", body, "submitting")
+
+
+def test_a_review_resumed_from_a_draft_says_what_was_deleted(
+    tool: LabelStudioTool, pushed: Pushed
+) -> None:
+    first, second, third = tool.open_reviews(pushed.review_project)
+    left = [dict(region) for region in first.prediction.result]
+    left = [region for region in left if region["id"] not in ("human-orange", "mined-wrong-1")]
+    moved = next(region for region in left if region["id"] == "human-parcel")
+    # After a reload, the editor says of people's boxes, too, that they come from a prediction.
+    moved |= {"origin": "prediction-changed", "value": {**moved["value"], "x": 1.0}}
+    resume(tool.connection, first.task.id, left)
+    # Drawn from scratch: the draft says nothing about the prediction.
+    resume(tool.connection, second.task.id, [{**moved, "id": "own", "origin": "manual"}])
+    # Of a prediction that the reviewer had open when a push replaced it.
+    other = {**second.prediction.result[-1], "id": "of-an-older-prediction"}
+    resume(tool.connection, third.task.id, [other, dict(third.prediction.result[0])])
+
+    found = {found.tool_id: found for found in read(pushed).reviews}
+    assert found[first.tool_id].shown.keys() == first.prediction.region_ids
+    decisions = decide([found[first.tool_id]], pushed.images[0].boxes).decisions
+    assert decisions["human-orange"].fate == decisions["mined-wrong-1"].fate == "deleted"
+    assert decisions["human-parcel"].region.xyxy[0] == pytest.approx(6.4)
+    assert not found[second.tool_id].shown
+    assert found[third.tool_id].shown.keys() == {"of-an-older-prediction"}
+
+
+def test_a_duplicate_of_a_review_says_what_the_first_reviewer_deleted(
+    tool: LabelStudioTool, pushed: Pushed, colleague: Connection
+) -> None:
+    offer, *_ = tool.open_reviews(pushed.review_project)
+    offer.submit([])
+    first = only(pushed).review_id.partition("/")[2]
+    drawn = {**offer.prediction.result[0], "id": "own"}
+    body = {"result": [drawn], "lead_time": 2.0, "parent_annotation": int(first)}
+    colleague.post_json(f"api/tasks/{offer.task.id}/annotations/", body, "submitting")
+    _, theirs = read(pushed).reviews
+    assert theirs.shown.keys() == offer.prediction.region_ids
+    decisions = decide(read(pushed).reviews, pushed.images[0].boxes).decisions
+    fates = {id: decision.fate for id, decision in decisions.items()}
+    assert fates == {"own": "kept", **dict.fromkeys(offer.prediction.region_ids, "deleted")}
 
 
 @pytest.mark.parametrize(

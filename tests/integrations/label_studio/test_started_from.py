@@ -1,0 +1,44 @@
+"""Which prediction an annotation started from, without a server."""
+
+from typing import Any
+
+import pytest
+
+from sparsedet.integrations.label_studio.predictions import StoredPrediction
+from sparsedet.integrations.label_studio.started_from import started_from
+from tests.integrations.label_studio.samples import rectangle
+
+SHOWN = StoredPrediction.of(7, "old", [rectangle(id="human"), rectangle(id="mined", score=0.5)])
+DRAFTED = "2026-11-30T22:14:50.723823Z"
+
+
+def annotation(id: int = 1, *ids: str, **more: Any) -> dict[str, Any]:
+    return {"id": id, "result": [rectangle(id=id) for id in ids], **more}
+
+
+@pytest.mark.parametrize(
+    ("reviews", "found"),
+    [
+        ([annotation(parent_prediction=7)], SHOWN),
+        ([annotation(1, "human", parent_prediction=8, draft_created_at=DRAFTED)], None),
+        ([annotation(1, "human", draft_created_at=DRAFTED)], SHOWN),
+        ([annotation(1, "human")], None),
+        ([annotation(1, "own", draft_created_at=DRAFTED)], None),
+        ([annotation(parent_annotation=2), annotation(2, parent_prediction=7)], SHOWN),
+        ([annotation(parent_annotation=2), annotation(2, parent_annotation=1)], None),
+        ([annotation(parent_annotation=2)], None),
+        ([annotation(1, "human", parent_annotation=2, draft_created_at=DRAFTED)], SHOWN),
+    ],
+)
+def test_of_one_prediction(reviews: list[dict[str, Any]], found: StoredPrediction | None) -> None:
+    assert started_from(reviews[0], reviews, [SHOWN]) == found
+
+
+def test_the_prediction_with_most_of_the_boxes() -> None:
+    less = StoredPrediction.of(8, "new", [rectangle(id="human")])
+    backend = StoredPrediction.of(9, "live", SHOWN.result, by_backend=True)
+    review = annotation(1, "human", "mined", draft_created_at=DRAFTED)
+    assert started_from(review, [review], [SHOWN, less, backend]) == SHOWN
+    assert started_from(review, [review], [less, backend]) == less
+    scored = {**review, "result": SHOWN.result}
+    assert started_from(scored, [scored], [less, backend]) is None

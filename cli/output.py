@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
@@ -70,12 +70,15 @@ def echo(text: str, *, err: bool = False) -> None:
 
 def fitted(text: str, *, err: bool = False) -> str:
     """Return a message as printed: wrapped at words on a terminal."""
-    stream = sys.stderr if err else sys.stdout
-    columns = None
-    if stream.isatty():
-        # Some terminals don't know their width and report 0.
-        columns = os.get_terminal_size(stream.fileno()).columns or None
-    return wrapped(text, columns)
+    return wrapped(text, _columns(sys.stderr if err else sys.stdout))
+
+
+def _columns(stream: TextIO) -> int | None:
+    """Return the width of a stream's terminal; None if it has none, or does not know."""
+    if not stream.isatty():
+        return None
+    # Some terminals don't know their width and report 0.
+    return os.get_terminal_size(stream.fileno()).columns or None
 
 
 def _print(text: str, *, err: bool = False) -> None:
@@ -145,16 +148,33 @@ def not_broken(text: str) -> str:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table on stdout; all columns but the first are right-aligned."""
+    """Print a table on stdout; all columns but the first are right-aligned.
+
+    Columns that the terminal has no room for follow below, with the first one repeated.
+    """
     texts = [list(columns), *([one_line(str(cell)) for cell in row] for row in rows)]
-    widths = [max(len(row[column]) for row in texts) for column in range(len(columns))]
+    widths = [max(_width(row[column]) for row in texts) for column in range(len(columns))]
     line(title)
-    for row in texts:
-        cells = [
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        line(("  " + "  ".join(cells)).rstrip())
+    for shown in _side_by_side(widths, _columns(sys.stdout)):
+        for row in texts:
+            cells = [_padded(row[column], widths[column], right=column > 0) for column in shown]
+            line(("  " + "  ".join(cells)).rstrip())
+
+
+def _side_by_side(widths: Sequence[int], columns: int | None) -> list[list[int]]:
+    """Return the indices of a table's columns, in groups that fit; each starts with the first."""
+    groups = [[0]]
+    for index, width in enumerate(widths[1:], start=1):
+        used = sum(2 + widths[other] for other in groups[-1])
+        if columns is not None and len(groups[-1]) > 1 and used + 2 + width > columns:
+            groups.append([0])
+        groups[-1].append(index)
+    return groups
+
+
+def _padded(cell: str, width: int, *, right: bool) -> str:
+    space = " " * (width - _width(cell))
+    return space + cell if right else cell + space
 
 
 def check_replaceable(path: Path, kind: tuple[bytes, str], option: str = "-o") -> None:

@@ -120,3 +120,19 @@ def test_a_question_has_the_terminal_for_itself(project: SmallProject) -> None:
         "round 1: 1 of 3 images reviewed since the last push, at here",
         "next: review there, then: sparsedet round work (--next starts the next round",
     ]
+
+
+def test_a_wide_table_has_no_row_that_the_terminal_breaks(project: SmallProject) -> None:
+    project.workspace.write_settings(Settings(source=project.source))
+    project.push_round(1, "first")
+    project.review("a.png")
+    session = in_terminal("status", "work", columns=60, cwd=project.folder)
+    assert session.status == 0
+    start = session.rows.index("Rounds in work")
+    head, first, total, *rest = session.rows[start + 1 :]
+    assert head.split() == ["round", "annotations", "mined", "accepted", "edited", "rejected"]
+    assert [first.split()[0], total.split()[0]] == ["1", "all"]
+    head, first, total, *rest = rest
+    assert head.split()[:4] == ["round", "pending", "withdrawn", "precision"]
+    assert [first.split()[0], total.split()[0]] == ["1", "all"]
+    assert rest[0].split() == ["round", "complete", "%", "AP50"]

@@ -12,14 +12,24 @@ if TYPE_CHECKING:
 
 
 def show_round(result: "RoundReport", folder: Path, stop_at: float) -> None:
-    """Print how a round ended, how complete the annotations are, and the next step.
+    """Print how a round ended, the next step, and how complete the annotations are.
 
     Args:
         result: the result of the round.
         folder: the workspace.
         stop_at: share of the objects that should have a box, 0 to 1.
     """
+    show_next(result, folder, stop_at)
+    if result.estimate:
+        echo(result.estimate)
+    if result.suspicions:
+        echo(result.suspicions)
+
+
+def show_next(result: "RoundReport", folder: Path, stop_at: float) -> None:
+    """Print how a round ended, or how far its reviews are, and the next step."""
     again = command("round", folder)
+    sheets = f", some on contact sheets at {result.sheets_url}" if result.sheets_url else ""
     if result.state == "held":
         echo(f"round {result.round}: its boxes were not pushed: {result.reason}")
         say(
@@ -30,8 +40,8 @@ def show_round(result: "RoundReport", folder: Path, stop_at: float) -> None:
     elif result.state == "finished":
         nothing = "nothing is left to review, and " if result.nothing_up else ""
         echo(
-            f"round {result.round}: finished: {nothing}{stop_at:.0%} of the objects should have a "
-            "box ([rounds] stop_at)"
+            f"round {result.round}: finished: {nothing}at least {stop_at:.0%} of the objects "
+            "have a box, as [rounds] stop_at requires"
         )
         say(f"to write the reviews into the project: {command('review', folder)} --merge")
         say(f"to look for the rest anyway: {again} --next")
@@ -48,9 +58,12 @@ def show_round(result: "RoundReport", folder: Path, stop_at: float) -> None:
     elif result.state == "waiting":
         echo(
             f"round {result.round}: {result.reviewed} of {counted(result.images, 'image')} "
-            f"reviewed since the last push, at {result.url}"
+            f"reviewed since the last push, at {result.url}{sheets}"
         )
-        say(f"next: review there, then: {again} (--next starts the next round anyway)")
+        if result.reviewed < result.images:
+            say(f"next: review there, then: {again} (--next starts the next round anyway)")
+        else:
+            say(f"next: {again}")
     else:
         older = result.up_for_review - result.mined
         if result.up_for_review:
@@ -59,7 +72,7 @@ def show_round(result: "RoundReport", folder: Path, stop_at: float) -> None:
                 + (f" ({older} of them from earlier rounds)" if older > 0 else "")
                 + f" on {counted(result.images, 'image')} "
                 + f"{'is' if result.up_for_review == 1 else 'are'} up for review at {result.url}"
-                + (f", some on contact sheets at {result.sheets_url}" if result.sheets_url else "")
+                + sheets
             )
         else:
             echo(
@@ -69,7 +82,3 @@ def show_round(result: "RoundReport", folder: Path, stop_at: float) -> None:
             )
         where = "only on images without mined boxes" if result.sure_only else "what is missing"
         say(f"next: review them there, draw {where} and mark images as complete, then: {again}")
-    if result.estimate:
-        echo(result.estimate)
-    if result.suspicions:
-        echo(result.suspicions)

@@ -15,6 +15,7 @@ from sparsedet.wording import counted
 
 from ..options import Json
 from ..output import CSV, check_replaceable, command, echo, emit_json, say, table
+from .round_results import show_next
 
 if TYPE_CHECKING:
     from sparsedet.ledger import OutcomeCounts
@@ -132,6 +133,8 @@ def status(
         say(skipped_line(found.skipped_images))
     if found.was_pushed:
         say(_age_line(found, newer, command("review", folder)))
+    if found.up:
+        show_next(found.up, folder, workspace.settings().rounds.stop_at)
 
 
 def _newer_reviews(workspace: Workspace, found: "WorkspaceStatus") -> bool | None:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from sparsedet.loop.round_files import read_estimate, read_push
+from sparsedet.ledger import Ledger
+from sparsedet.loop.round_files import read_estimate, read_known, read_push
 from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.suspicions import SuspicionCounts
 from sparsedet.push_modes import ModeName
@@ -51,6 +52,29 @@ class RoundReport:
         """Whether a push left nothing to review."""
         is_pushed = self.state != "held"
         return is_pushed and (self.url is None or not (self.images or self.sheets_url))
+
+    def is_finished(self, stop_at: float) -> bool:
+        """Return whether the annotations are complete enough.
+
+        Args:
+            stop_at: share of the objects that should have a box, 0 to 1.
+        """
+        done = self.reviewed or self.nothing_up
+        return bool(done and (self.complete or 0.0) >= stop_at)
+
+
+def reviewed_since_push(ledger: Ledger, folder: RoundFolder) -> int:
+    """Return how many images were reviewed or skipped since a round's push, by the ledger."""
+    record = read_push(folder)
+    # A review from before the push is no reason to start the next round.
+    since = ledger.reviewed_ids() - set(record.get("judged") or read_known(folder))
+    images = {box.image_tool_id for box in ledger.boxes() if box.region_id in since}
+    # Older versions did not record them, and only pushed images with mined boxes.
+    if "reviews" in record:
+        earlier = set(record["reviews"])
+        images |= {work.tool_id for work in ledger.review_work() if work.review_id not in earlier}
+    skipped = ledger.skipped_images() - set(record.get("skipped_images", ()))
+    return len(images | skipped)
 
 
 def pushed_parts(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -23,12 +23,11 @@ from sparsedet.loop.lots import collect_and_settle
 from sparsedet.loop.new_classes import note_new_classes
 from sparsedet.loop.pulling import pull_with_reviews
 from sparsedet.loop.reviews import Connections, Say, note_address
-from sparsedet.loop.round_files import read_known, read_push
 from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.round_mining import mine_round
 from sparsedet.loop.round_options import NO_OPTIONS, RoundOptions, options_of, write_options
 from sparsedet.loop.round_push import push_round
-from sparsedet.loop.round_report import RoundReport, report_of
+from sparsedet.loop.round_report import RoundReport, report_of, reviewed_since_push
 from sparsedet.loop.round_training import RoundTraining
 from sparsedet.loop.settings import NO_BUDGET, Settings
 from sparsedet.loop.standing import write_estimate
@@ -123,7 +122,7 @@ class Rounds:
         if current.push.exists():
             waiting = self.collect(current)
             if not force:
-                if self._is_finished(waiting):
+                if waiting.is_finished(self.settings.rounds.stop_at):
                     return replace(waiting, state="finished")
                 if not self._is_reviewed_enough(waiting):
                     return waiting
@@ -154,36 +153,24 @@ class Rounds:
             self.say(f"round {current.number}: push")
             self._push(current, budget)
         pushed = report_of(current, "pushed")
-        return replace(pushed, state="finished") if self._is_finished(pushed) else pushed
+        if pushed.is_finished(self.settings.rounds.stop_at):
+            return replace(pushed, state="finished")
+        return pushed
 
     def collect(self, folder: RoundFolder) -> RoundReport:
         """Collect the reviews since a round's push; return how far they are."""
         with closing(Ledger(self.workspace.ledger)) as ledger:
             self._collect(ledger)
             write_json(folder.review, asdict(ledger.counts(self._rule)), indent=1)
-            record = read_push(folder)
-            # A review from before the push is no reason to start the next round.
-            since = ledger.reviewed_ids() - set(record.get("judged") or read_known(folder))
-            images = {box.image_tool_id for box in ledger.boxes() if box.region_id in since}
-            earlier = set(record.get("reviews", ()))
-            # Older versions did not record them, and only pushed images with mined boxes.
-            if "reviews" in record:
-                work = ledger.review_work()
-                images |= {done.tool_id for done in work if done.review_id not in earlier}
-            skipped = ledger.skipped_images() - set(record.get("skipped_images", ()))
+            reviewed = reviewed_since_push(ledger, folder)
             write_estimate(self.workspace, self.settings, ledger)
             suspicions = count_suspicions(self.workspace, ledger, self._rule).in_words()
-        return report_of(folder, "waiting", reviewed=len(images | skipped), suspicions=suspicions)
+        return report_of(folder, "waiting", reviewed=reviewed, suspicions=suspicions)
 
     def refresh(self) -> Path:
         """Pull, and apply all reviews so far; return the workspace's annotation file."""
         write_coco(self._pulled(), self.workspace.annotations)
         return self.workspace.annotations
-
-    def _is_finished(self, waiting: RoundReport) -> bool:
-        """Return whether the annotations are as complete as the settings require."""
-        done = waiting.reviewed or waiting.nothing_up
-        return bool(done and (waiting.complete or 0.0) >= self.settings.rounds.stop_at)
 
     def _is_reviewed_enough(self, waiting: RoundReport) -> bool:
         if not waiting.reviewed:

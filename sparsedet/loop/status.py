@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sparsedet.annotations.class_marks import ClassMarks
@@ -13,6 +13,7 @@ from sparsedet.loop.ledger_rebuild import is_lost
 from sparsedet.loop.lot_file import RoundLot, all_lots
 from sparsedet.loop.round_files import read_estimate, read_evaluation
 from sparsedet.loop.round_folder import RoundFolder
+from sparsedet.loop.round_report import RoundReport, report_of, reviewed_since_push
 from sparsedet.loop.settings import read_settings
 from sparsedet.loop.suspicions import SuspicionCounts, count_suspicions
 from sparsedet.loop.validation import Labelled, what_ap_takes
@@ -88,6 +89,8 @@ class WorkspaceStatus:
     """The part of the project worked on, in words; empty: all of it."""
     ap_takes: str = ""
     """What is missing for an average precision, if no round has one; empty: nothing."""
+    up: RoundReport | None = None
+    """How far the reviews of the newest round are; None if it is unfinished, or not known."""
 
     @property
     def estimate(self) -> EstimateStatus | None:
@@ -119,7 +122,9 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
     folders = {folder.number: folder for folder in workspace.all_rounds()}
     if not folders and not workspace.ledger.exists():
         if workspace.settings_file.is_file():
-            raise SparseDetError(f"{workspace.root}: no round yet: run `sparsedet round`")
+            raise SparseDetError(
+                f"{workspace.root}: no round yet: run `sparsedet round {workspace.root}`"
+            )
         raise SparseDetError(
             f"{workspace.root}: neither rounds nor a ledger: `sparsedet init` creates a "
             "workspace, `sparsedet round` starts its first round"
@@ -157,7 +162,22 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
         reading,
         _choice(workspace),
         _ap_takes(workspace, rounds),
+        _up(workspace),
     )
+
+
+def _up(workspace: Workspace) -> RoundReport | None:
+    folders = workspace.all_rounds()
+    if not folders or not workspace.settings_file.is_file() or is_lost(workspace):
+        return None
+    newest = folders[-1]
+    if newest.next_step is not None or not newest.known.exists():
+        return None
+    with closing(Ledger(workspace.ledger)) as ledger:
+        reviewed = reviewed_since_push(ledger, newest)
+    report = report_of(newest, "waiting", reviewed=reviewed)
+    stop_at = read_settings(workspace.settings_file).rounds.stop_at
+    return replace(report, state="finished") if report.is_finished(stop_at) else report
 
 
 def _choice(workspace: Workspace) -> str:

@@ -47,7 +47,7 @@ def test_it_is_finished_where_nothing_is_missing_either(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     text = " ".join(shown(capsys, state="finished").split())
-    assert "finished: nothing is left to review, and 95% of the objects should have a box" in text
+    assert "finished: nothing is left to review, and at least 95% of the objects have a box" in text
     with_images = {"images": 4, "url": "there", "reviewed": 4}
     assert "nothing is left" not in shown(capsys, state="finished", **with_images)
 
@@ -95,3 +95,13 @@ def test_where_only_sure_boxes_are_up_nobody_is_asked_to_draw_on_their_images(
     text = " ".join(shown(capsys, **up, sure_only=True).split())
     assert "draw only on images without mined boxes" in text
     assert "draw what is missing" in " ".join(shown(capsys, **up).split())
+
+
+def test_waiting_for_reviews_it_says_where_they_are_made(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = shown(capsys, state="waiting", images=9, reviewed=2, url="there", sheets_url="on-sheets")
+    assert (
+        "round 3: 2 of 9 images reviewed since the last push, at there, some on contact sheets at "
+        "on-sheets\n" in text
+    )

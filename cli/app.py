@@ -220,10 +220,18 @@ def _end(number: int, frame: object) -> Never:
     raise SystemExit(128 + number)
 
 
+def _hang_up(number: int, frame: object) -> Never:
+    """Exit when the terminal is closed; the shell may send the signal again meanwhile."""
+    signal.signal(number, signal.SIG_IGN)
+    _end(number, frame)
+
+
 def main() -> None:
     """Run the command line; errors that the user can fix become one line and status 1."""
     open_closed_streams()
     signal.signal(signal.SIGTERM, _end)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # nohup ignores it
+        signal.signal(signal.SIGHUP, _hang_up)
     show_escaped()
     try:
         app()

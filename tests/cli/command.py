@@ -52,7 +52,7 @@ def sparsedet_here(
     """
     out, err = io.StringIO(), io.StringIO()
     status = 0
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     root = logging.getLogger()
     level = root.level
     with (
@@ -69,7 +69,8 @@ def sparsedet_here(
         except SystemExit as end:
             status = int(end.code or 0)
         finally:
-            signal.signal(signal.SIGTERM, handler)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
             root.setLevel(level)
     return Result(status, out.getvalue(), err.getvalue())
 

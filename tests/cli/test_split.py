@@ -247,7 +247,8 @@ def test_other_formats_are_split_as_they_are(full: Path, tmp_path: Path) -> None
     assert "not a format that sparsedet reads" in refused.err
 
 
-def test_a_split_that_is_told_to_end_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_split_that_is_told_to_end_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     file = tmp_path / "full.json"
     file.write_text('{"images": [], "annotations": [], "categories": []}')
     slowly = (
@@ -261,6 +262,19 @@ def test_a_split_that_is_told_to_end_leaves_nothing(tmp_path: Path) -> None:
             assert process.poll() is None
             time.sleep(0.05)
         time.sleep(0.2)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 128 + signal.SIGTERM
+        process.send_signal(number)
+        assert process.wait(30) == 128 + number
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_split_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+    (tmp_path / "full.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    program = (
+        "import os, signal; from sparsedet import sparsify; from sparsedet.cli.app import main; "
+        "make = sparsify.make_split; hang_up = lambda: os.kill(os.getpid(), signal.SIGHUP); "
+        "sparsify.make_split = lambda *given: (hang_up(), make(*given))[1]; "
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN); main()"
+    )
+    words = ["split", "full.json", "--recipe", "easy", "-o", "out"]
+    subprocess.run([sys.executable, "-c", program, *words], cwd=tmp_path, check=True, timeout=60)
+    assert (tmp_path / "out").is_dir()

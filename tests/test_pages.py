@@ -156,6 +156,12 @@ def test_workflows_call_what_exists(name: str) -> None:
     assert all(re.search(r"@(release/)?v\d", action) for action in used), used
 
 
+def test_pictures_of_browser_tests_are_kept() -> None:
+    steps = workflow("tests")["jobs"]["test"]["steps"]
+    kept = [step["with"]["path"] for step in steps if "upload-artifact" in step.get("uses", "")]
+    assert kept == ["artifacts/*.png"]
+
+
 def test_issue_forms_can_be_read() -> None:
     forms = sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"))
     assert len(forms) >= 3

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from sparsedet.errors import PlaceAwayError, PlaceGoneError, ToolError
 from sparsedet.ledger import Ledger, LedgerBox, Place
@@ -33,47 +34,25 @@ def undo_push(
         say: receives messages for the user.
         progress: called while withdrawing.
     """
-    total: Counter[str] = Counter()
-    taken: set[str] = set()
-    kept: dict[str, str] = {}
     places = ledger.places()
     if settings is not None and round is None:
         places += _unrecorded(places, connections, settings, say)
+    total: Counter[str] = Counter()
+    taken: set[str] = set()
+    kept: dict[str, str] = {}
     for place in places:
-        known = {box.region_id: box for box in ledger.boxes()}
-        ids = frozenset(
-            box.region_id
-            for box in known.values()
-            if box.push.place == place
-            and box.outcome == "pending"
-            and (round is None or box.round == round)
-        )
         # Even without boxes: a view may be left over.
         try:
-            offer = _on_offer(ledger, connections, place)
-            if offer is not None:
-                ids |= _left_up(offer, known, round)
-            report = connections.mode(place).undo(
-                place.project, place.review_project, ids, dry_run=dry_run, progress=progress
-            )
+            report = _undo_at(place, ledger, connections, round, dry_run, progress)
         except PlaceGoneError as error:
             say(f"{error}: nothing to withdraw there")
             ledger.mark_gone(place)
             continue
-        gone = report.region_ids
-        if offer is not None:
-            # An undo that was killed may have taken them down without a record of it.
-            up = offer.boxes.keys() | offer.busy
-            gone |= {
-                id
-                for id in ids - up
-                if not known[id].is_reviewed and known[id].image_tool_id not in report.kept
-            }
         if not dry_run:
-            ledger.withdraw(gone)
+            ledger.withdraw(report.region_ids)
         for name in ("predictions", "drafts", "tasks", "views"):
             total[name] += getattr(report, name)
-        taken |= gone
+        taken |= report.region_ids
         kept |= report.kept
     held = {
         box.region_id
@@ -91,6 +70,40 @@ def undo_push(
         region_ids=frozenset(taken),
         kept=kept,
     )
+
+
+def _undo_at(
+    place: Place,
+    ledger: Ledger,
+    connections: Connections,
+    round: int | None,
+    dry_run: bool,
+    progress: Progress,
+) -> UndoReport:
+    """Withdraw the unreviewed boxes of a place; the ledger is left as it is."""
+    known = {box.region_id: box for box in ledger.boxes()}
+    ids = frozenset(
+        box.region_id
+        for box in known.values()
+        if box.push.place == place
+        and box.outcome == "pending"
+        and (round is None or box.round == round)
+    )
+    offer = _on_offer(ledger, connections, place)
+    if offer is not None:
+        ids |= _left_up(offer, known, round)
+    report = connections.mode(place).undo(
+        place.project, place.review_project, ids, dry_run=dry_run, progress=progress
+    )
+    if offer is None:
+        return report
+    # An undo that was killed may have taken them down without a record of it.
+    down = frozenset(
+        id
+        for id in ids - offer.boxes.keys() - offer.busy
+        if not known[id].is_reviewed and known[id].image_tool_id not in report.kept
+    )
+    return replace(report, region_ids=report.region_ids | down)
 
 
 def _unrecorded(

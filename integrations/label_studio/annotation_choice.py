@@ -67,7 +67,7 @@ def saved_at(annotation: Mapping[str, Any]) -> str:
     return str(annotation.get("updated_at") or annotation.get("created_at") or "")
 
 
-def counted(
+def that_count(
     annotations: Iterable[Mapping[str, Any]],
     rule: AnnotationRule,
     config: LabelConfig | None = None,
@@ -107,7 +107,7 @@ def read_task(
         oddities: counts what was dropped or changed.
         size: upright (width, height) of the image in pixels; see `read_regions`.
     """
-    chosen = counted(annotations, rule, config)
+    chosen = that_count(annotations, rule, config)
     people: list[list[ReviewedRegion]] = []
     for annotation in chosen:
         boxes: list[ReviewedRegion] = []

@@ -14,7 +14,7 @@ from typing import Any
 from sparsedet.errors import ToolError
 from sparsedet.reviews import AnnotationRule
 
-from ..annotation_choice import counted, saved_at, submitted
+from ..annotation_choice import saved_at, submitted, that_count
 from ..client.answers import identifier
 from ..client.connection import Connection
 from ..projects import export_tasks
@@ -91,7 +91,7 @@ class DraftTask:
 
     def chosen(self, rule: AnnotationRule) -> list[Mapping[str, Any]]:
         """Return the annotations that a pull reads; several if it combines them."""
-        return counted(self.annotations, rule)
+        return that_count(self.annotations, rule)
 
     def annotation(self, id: int) -> Mapping[str, Any] | None:
         """Return one of its annotations that was not skipped."""

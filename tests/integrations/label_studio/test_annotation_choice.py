@@ -8,8 +8,8 @@ import pytest
 from sparsedet.integrations.label_studio.annotation_choice import (
     Alternatives,
     TaskBoxes,
-    counted,
     read_task,
+    that_count,
     with_task_date,
 )
 from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
@@ -53,16 +53,16 @@ SKIPPED = annotation(5, box("k"), day=9, was_cancelled=True)
     ],
 )
 def test_what_counts(rule: AnnotationRule, annotations: list[Any], expected: list[int]) -> None:
-    assert [a["id"] for a in counted(annotations, rule)] == expected
+    assert [a["id"] for a in that_count(annotations, rule)] == expected
 
 
 def test_a_star_that_every_imported_annotation_has_says_nothing() -> None:
     imported = {**STARRED, "updated_by": None}
-    assert counted([imported, FIRST], "ground-truth-first") == [FIRST]
-    assert counted([imported], "ground-truth-first") == [imported]
+    assert that_count([imported, FIRST], "ground-truth-first") == [FIRST]
+    assert that_count([imported], "ground-truth-first") == [imported]
     # The import said which.
     plain = {**SECOND, "updated_by": None, "ground_truth": False}
-    assert counted([imported, plain, FIRST], "ground-truth-first") == [imported]
+    assert that_count([imported, plain, FIRST], "ground-truth-first") == [imported]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_star_that_every_imported_annotation_has_says_nothing() -> None:
 def test_a_save_makes_no_star_of_that_of_an_import(more: dict[str, Any], counts: bool) -> None:
     task = {"created_at": "2026-01-01T00:00:00Z"}
     saved = {**STARRED, "created_at": "2026-01-01T00:00:01.5Z", **more}
-    chosen = counted(with_task_date([saved, FIRST], task), "ground-truth-first")
+    chosen = that_count(with_task_date([saved, FIRST], task), "ground-truth-first")
     assert [a["id"] for a in chosen] == [4 if counts else 1]
 
 

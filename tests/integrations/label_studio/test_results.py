@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from label_studio_sdk.converter import brush
 
-from sparsedet.integrations.label_studio.annotation_choice import counted
+from sparsedet.integrations.label_studio.annotation_choice import that_count
 from sparsedet.integrations.label_studio.annotation_patch import patched, without_shapes
 from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
 from sparsedet.integrations.label_studio.labelling_config.label_config import (
@@ -149,8 +149,8 @@ def test_no_change_touches_a_shape() -> None:
 def test_an_annotation_of_shapes_counts_as_one_with_boxes() -> None:
     outlined = {"id": 1, "updated_at": "2026-01-01", "updated_by": 1, "result": [POLYGON]}
     empty = {"id": 2, "updated_at": "2026-01-02", "updated_by": 1, "result": []}
-    assert counted([outlined, empty], "ground-truth-first", BOXES) == [outlined]
-    assert counted([outlined, empty], "ground-truth-first") == [empty]
+    assert that_count([outlined, empty], "ground-truth-first", BOXES) == [outlined]
+    assert that_count([outlined, empty], "ground-truth-first") == [empty]
 
 
 def test_a_box_of_two_results_is_read_once() -> None:

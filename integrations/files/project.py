@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sparsedet.annotations import Dataset, check_images
 from sparsedet.annotations.faults import Faults
+from sparsedet.annotations.foreign import foreign_format
 from sparsedet.errors import AnnotationError, SparseDetError, ToolError
 from sparsedet.formats import detect_format, load_format, read_dataset
 from sparsedet.push_modes import Progress, no_progress
@@ -13,7 +14,7 @@ from sparsedet.tool import ProjectSummary
 
 from .annotation_files import AnnotationFiles
 from .coco_files import CocoFiles
-from .formats.coco_layout import find_parts
+from .formats.coco_layout import find_parts, unread_files
 from .formats.image_folders import link_images
 from .formats.voc_layout import find_voc
 from .formats.yolo_layout import is_yolo
@@ -125,11 +126,15 @@ def _only_coco_file(folder: Path) -> Path:
     """Return the COCO file of a folder, for example of an export."""
     parts = find_parts(folder) if folder.is_dir() else []
     files = [part.file for part in parts if part.file.is_file()]
+    if files:
+        files += unread_files(folder, parts)
     if len(files) > 1:
         names = ", ".join(name_below(folder, file) for file in files)
         raise ToolError(f"{folder}: has several COCO files; pass the one to work on: {names}")
     if not files:
         _refuse_other_tools(folder)
+        if folder.is_dir() and (reason := foreign_format(folder)) is not None:
+            raise ToolError(f"{folder}: {reason}")
         raise ToolError(
             f"{folder}: no project here; a project is a folder with a COCO file and images, or a "
             "Pascal VOC or YOLO folder"

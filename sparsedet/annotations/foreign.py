@@ -13,6 +13,7 @@ _SHOWN_FILES = 20
 _DEEPEST, _MOST_ENTRIES, _MOST_ALIKE = 4, 5_000, 3
 """Levels of folders, their entries, and files per suffix, that are searched for marks."""
 
+_IN_SPLITS = ("train/*.json", "val/*.json", "valid/*.json", "test/*.json")
 _ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
 _COCO = re.compile(
     rb'"(?:images|categories)"\s*:\s*\[|"annotations"\s*:\s*\[\s*\{[^{}]*"(?:image|category)_id"'
@@ -134,8 +135,9 @@ def _first_files(folder: Path) -> Iterator[Path]:
 
 def _incomplete(folder: Path) -> str | None:
     """Return what a folder of a known format lacks; None if it is not one."""
-    for pattern in ("*.json", "[aA]nnotations/*.json"):
-        files = [file for file in sorted(folder.glob(pattern)) if _is_plain_file(file)]
+    for patterns in (("*.json",), ("[aA]nnotations/*.json",), _IN_SPLITS):
+        found = (file for pattern in patterns for file in sorted(folder.glob(pattern)))
+        files = [file for file in found if _is_plain_file(file)]
         coco = [file for file in files[:_SHOWN_FILES] if _COCO.search(_head(file))]
         if len(coco) > 1:
             listed = ", ".join(file.relative_to(folder).as_posix() for file in coco)

@@ -31,10 +31,16 @@ _SPLIT_FILE = re.compile(
 )
 _PREFIXED = re.compile(rf"(?P<prefix>.+?)[-_.]{_SPLIT_FILE.pattern}", re.I)
 """`pets_train.json`, `lvis_v1_val.json`: splits if the other file differs in the split only."""
+_NAMED_LIKE_SPLIT = re.compile(
+    rf"(?:instances[-_]|annotations?[-_.])?(?P<split>{_SPLIT})(?![a-z]).*", re.I | re.S
+)
+"""`train.json`, and `train_part1.json` as well."""
 _OTHER_TASKS = re.compile(
     r"(?:person_)?keypoints|captions|panoptic|stuff|image_info", re.IGNORECASE
 )
 """COCO's and CVAT's names of files that have the same images as `instances_default.json`."""
+_REMOVED = "removed.json"
+"""What `sparsedet split` removed from its `train.json`."""
 _MARKS = (b'"images"', b'"annotations"', b'"categories"')
 _HEADER = 2**16
 """Leading bytes in which a file must look like COCO."""
@@ -63,12 +69,29 @@ def find_parts(folder: Path) -> list[CocoPart]:
     for split, file in _split_files(folder):
         splits.setdefault(split, file)
     if splits := splits or _prefixed_splits(folder):
+        if "train" not in splits and any(split == "train" for split, _ in _like_splits(folder)):
+            return []  # a part of the data would be taken for all of it
         order = [split for split in ("train", "val", "test") if split in splits]
         return [CocoPart(splits[split], split) for split in order]
     files = [file for place in _FOLDERS for file in _json_files(folder / place)]
     if any(file.stem.lower().startswith("instances") for file in files):
         files = [file for file in files if not _OTHER_TASKS.match(file.stem)]
     return [CocoPart(files[0])] if len(files) == 1 else []
+
+
+def unread_files(folder: Path, parts: Sequence[CocoPart]) -> list[Path]:
+    """Return the COCO files of boxes in a folder that are none of its parts."""
+    own = Workspace(folder)
+    if own.annotations.is_file() or own.settings_file.is_file():
+        return []  # its only data, whatever is next to it
+    files = [file for place in _FOLDERS for file in _json_files(folder / place)]
+    files += [file for _, file in _like_splits(folder)]
+    used = {part.file for part in parts}
+    return [
+        file
+        for file in dict.fromkeys(files)
+        if not (file in used or file.name == _REMOVED or _OTHER_TASKS.match(file.stem))
+    ]
 
 
 def find_images(file: Path, names: Sequence[str]) -> Path | None:
@@ -150,13 +173,28 @@ def _split_files(folder: Path) -> Iterator[tuple[str, Path]]:
         for file in _json_files(folder / place):
             if match := _SPLIT_FILE.fullmatch(file.stem):
                 yield canonical_split(match["split"]), file
+    for split, inner in _split_folders(folder):
+        files = _json_files(inner)
+        roboflow = [file for file in files if file.name.startswith("_annotations.coco")]
+        if roboflow or len(files) == 1:
+            yield split, (roboflow or files)[0]
+
+
+def _split_folders(folder: Path) -> Iterator[tuple[str, Path]]:
     for inner in sorted(folder.iterdir()):
         split = canonical_split(inner.name)
         if inner.is_dir() and split in ("train", "val", "test"):
-            files = _json_files(inner)
-            roboflow = [file for file in files if file.name.startswith("_annotations.coco")]
-            if roboflow or len(files) == 1:
-                yield split, (roboflow or files)[0]
+            yield split, inner
+
+
+def _like_splits(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield split and file, for all files that are named or placed like one of a split."""
+    for place in _FOLDERS:
+        for file in _json_files(folder / place):
+            if match := _NAMED_LIKE_SPLIT.fullmatch(file.stem):
+                yield canonical_split(match["split"]), file
+    for split, inner in _split_folders(folder):
+        yield from ((split, file) for file in _json_files(inner))
 
 
 def _prefixed_splits(folder: Path) -> dict[str, Path]:

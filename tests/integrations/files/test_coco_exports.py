@@ -93,6 +93,23 @@ def test_one_of_several_splits_is_chosen(tmp_path: Path) -> None:
     assert len(tool.pull("cars/valid", tmp_path / "images").images) == 3
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        pytest.param(["train.json", "train_small.json"], id="a split and a part of it"),
+        pytest.param(["annotations/train_1.json", "annotations/train_2.json"], id="parts"),
+        pytest.param(["cats.json", "dogs.json"], id="by class"),
+    ],
+)
+def test_no_file_of_several_is_a_project_unasked(files: list[str], tmp_path: Path) -> None:
+    for file in files:
+        Layout(file, "images").write(tmp_path / "cars")
+    tool = FilesTool(str(tmp_path))
+    with pytest.raises(ToolError, match=f"has several COCO files.*{files[0]}, {files[1]}"):
+        tool.pull("cars", tmp_path / "images")
+    assert len(tool.pull(f"cars/{files[1]}", tmp_path / "images").images) == 3
+
+
 def test_a_missing_image_is_named(tmp_path: Path) -> None:
     ROBOFLOW.write(tmp_path / "cars")
     (tmp_path / "cars" / "train" / "night" / "b.png").unlink()

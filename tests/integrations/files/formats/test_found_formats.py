@@ -219,6 +219,14 @@ def test_a_size_in_an_xml_file(
             {f"annotations/{n}_{s}.json": _coco("a.jpg") for n in "ab" for s in ("train", "val")},
             r"several COCO files \(annotations/a_train.json, .*b_val.json\); pass",
         ),
+        (
+            {f"{n}.json": _coco("a.jpg") for n in ("train_part1", "train_part2", "val")},
+            r"several COCO files \(train_part1.json, train_part2.json, val.json\); pass",
+        ),
+        (
+            {f"{n}.json": _coco("a.jpg") for n in ("train/cats", "train/dogs", "val/all")},
+            r"several COCO files \(train/cats.json, train/dogs.json, val/all.json\); pass",
+        ),
         ({"images/a.txt": "", "labels/a.txt": LINE}, "YOLO without class names"),
     ],
 )
@@ -227,6 +235,29 @@ def test_what_is_missing_is_said(files: dict[str, str], says: str, tmp_path: Pat
         write(tmp_path, file, text)
     with pytest.raises(AnnotationError, match=says):
         detect_format(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("read", "unread"),
+    [
+        (("train.json", "val.json"), ["train_small.json"]),
+        (("val.json", "train.json"), ["valid.json"]),
+        (("train.json",), ["unlabelled.json", "annotations/train.json"]),
+        (("train/_annotations.coco.json", "val/a.json"), ["train/old.json"]),
+    ],
+)
+def test_files_that_are_in_no_split_are_named(
+    read: tuple[str, ...], unread: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number, file in enumerate([*read, *unread]):
+        write(tmp_path, file, _coco(f"{number}.jpg"))
+        write_image(tmp_path / f"images/{number}.jpg")
+    # Neither what a split removed nor other tasks on the same images is missing.
+    write(tmp_path, "removed.json", _coco("0.jpg"))
+    write(tmp_path, "annotations/captions_train2017.json", _coco("0.jpg"))
+    assert len(_lenient(tmp_path).dataset.images) == len(read)
+    count = "1 COCO file is" if len(unread) == 1 else f"{len(unread)} COCO files are"
+    assert f"{tmp_path}: {count} not read: {', '.join(unread)}; pass a file" in caplog.text
 
 
 def test_files_for_keypoints_are_passed_over(tmp_path: Path) -> None:

@@ -25,13 +25,13 @@ from sparsedet.completeness.estimate import (
 from sparsedet.completeness.evidence import Found, read_evidence
 from sparsedet.completeness.expected_missing import expected_missing, still_open
 from sparsedet.completeness.expected_precision import (
-    Coefficients,
     ExpectedPrecision,
     carried,
     fit_expected_precision,
     seen_share,
 )
 from sparsedet.completeness.object_count import Count
+from sparsedet.completeness.precision_likelihood import Coefficients
 from sparsedet.completeness.queue import Outlook, ShownBox, plan_queue
 from sparsedet.completeness.selection import Selection
 from sparsedet.completeness.unmarked import NOWHERE, BoxesOnly, marking_rate, with_unmarked

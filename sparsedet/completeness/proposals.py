@@ -13,11 +13,11 @@ from sparsedet.annotations import Dataset, read_coco
 from sparsedet.annotations.mined_boxes import MinedBox, region_id
 from sparsedet.annotations.suspicions import Suspicion
 from sparsedet.completeness.expected_precision import (
-    Coefficients,
     ExpectedPrecision,
     fit_expected_precision,
 )
 from sparsedet.completeness.object_count import Count
+from sparsedet.completeness.precision_likelihood import Coefficients
 from sparsedet.completeness.selection import Selection
 from sparsedet.completeness.suspicions import find_suspicions
 from sparsedet.config.training_config import TrainingConfig

@@ -10,12 +10,12 @@ from scipy.optimize import check_grad
 from sparsedet.completeness.costs import ReviewCosts
 from sparsedet.completeness.expected_precision import (
     BEFORE_REVIEWS,
-    _Problem,
     carried,
     fit_expected_precision,
 )
 from sparsedet.completeness.judged import Judged
 from sparsedet.completeness.object_count import Count, best_bin
+from sparsedet.completeness.precision_likelihood import Likelihood
 from sparsedet.completeness.selection import Selection
 from sparsedet.mining.candidates import RIGHT, UNKNOWN, WRONG_CLASS, Candidates
 from tests.completeness.scenes import Scene, candidates, scene
@@ -104,7 +104,7 @@ def test_overlapping_candidates_are_less_likely_right() -> None:
 
 def test_without_anything_known_the_coefficients_are_those_of_other_data() -> None:
     fitted = fit_expected_precision(candidates([(1, 0.9, 0), (1, 0.2, 0)]), [1], hidden=0)
-    np.testing.assert_allclose(fitted.coefficients.object, BEFORE_REVIEWS.object, atol=1e-4)
+    np.testing.assert_allclose(fitted.parameters.object, BEFORE_REVIEWS.object, atol=1e-4)
     assert (fitted.hidden, fitted.judged) == (0, 0)
 
 
@@ -115,7 +115,7 @@ def test_what_reviews_said_of_a_model_holds_for_the_next_one() -> None:
     first = fit_expected_precision(found.candidates, [1], hidden=found.hidden, judged=judged)
     few = found.candidates.select(found.candidates.image_ids <= 10)
     fitted = fit_expected_precision(few, [1], hidden=5, earlier=carried(first))
-    np.testing.assert_allclose(fitted.coefficients.object, first.coefficients.object, atol=0.6)
+    np.testing.assert_allclose(fitted.parameters.object, first.parameters.object, atol=0.6)
 
 
 def test_what_reviewers_left_is_harder_than_hidden_annotations() -> None:
@@ -207,17 +207,16 @@ def test_the_gradient_is_that_of_the_value(with_reviews: bool) -> None:
     unknown = found.candidates.unknown
     judged = judged_by(unknown.select(np.arange(20)), found.right[:20])
     judged = replace(judged, not_right_alone=(np.arange(20) < 10) & ~found.right[:20])
-    problem = _Problem.of(
+    likelihood = Likelihood.of(
         found.candidates,
-        [1],
-        found.hidden,
-        # So few that the candidates seem too many.
-        1,
+        {1: 0},
         judged if with_reviews else None,
         BEFORE_REVIEWS,
-        missing=Count(50.0, 0.3),
-        unreviewed=0.5,
+        objects=None if with_reviews else (np.log(50.0), 0.3),
+        # So few that the candidates seem too many.
+        most=np.log(9.0),
+        hidden_weight=0.5,
     )
-    x = problem.start() + 0.1
-    error = check_grad(lambda x: problem.value(x)[0], lambda x: problem.value(x)[1], x)
-    assert error < 1e-3 * np.linalg.norm(problem.value(x)[1])
+    x = likelihood.start() + 0.1
+    error = check_grad(lambda x: likelihood.value(x)[0], lambda x: likelihood.value(x)[1], x)
+    assert error < 1e-3 * np.linalg.norm(likelihood.value(x)[1])

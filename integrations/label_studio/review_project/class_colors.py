@@ -14,7 +14,7 @@ RGB = tuple[int, int, int]
 _UNSET: RGB = (0xDA, 0x93, 0x5D)
 """Label Studio's default, which the editor replaces by a colour derived from the name."""
 SELECTED: RGB = (255, 0, 0)
-"""The editor's outline of a selected box: no new colour comes near it."""
+"""The editor's outline of a selected box, and that of boxes that look wrong: no class has it."""
 _ALIKE = 10.0
 """Distance in Lab below which two colours are hard to tell apart on a picture."""
 _FIRST = ("#1e6fff", "#00a030", "#e010b0", "#ff8800", "#00b4c8", "#7a3cff", "#9a9a00", "#8b4a1a")
@@ -42,12 +42,13 @@ def distinct_colors(backgrounds: Sequence[str]) -> list[str]:
 
     Args:
         backgrounds: CSS colours of the classes, empty for none. The first class with a colour keeps
-            it; later ones that look similar get another one.
+            it, unless it looks like `SELECTED`; later ones that look similar get another one.
     """
     kept: list[RGB | None] = []
     for background in backgrounds:
         color = parse_color(background)
-        distinct = color is not None and all(_distance(color, k) >= _ALIKE for k in kept if k)
+        taken = [SELECTED, *(other for other in kept if other)]
+        distinct = color is not None and all(_distance(color, k) >= _ALIKE for k in taken)
         kept.append(color if distinct else None)
     new = _farthest([color for color in kept if color])
     return ["#{:02x}{:02x}{:02x}".format(*(color or next(new))) for color in kept]

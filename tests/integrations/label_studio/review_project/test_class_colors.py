@@ -40,6 +40,13 @@ def test_distinct_colors_are_kept_and_doubles_replaced() -> None:
     assert distinct_colors(colors) == colors
 
 
+@pytest.mark.parametrize("red", ["red", "#f00", "#FF0000", "rgb(250, 4, 4)"])
+def test_no_class_looks_like_a_box_that_looks_wrong(red: str) -> None:
+    colors = distinct_colors([red, "#008000"])
+    assert colors[1] == "#008000"
+    assert least_distance(["#ff0000", *colors]) >= 20
+
+
 def test_thirty_classes_of_one_color() -> None:
     colors = distinct_colors(["#36b37e"] * 30)
     assert colors[0] == "#36b37e"

@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -26,6 +27,7 @@ from .annotation_files import (
 )
 from .formats.coco_images import plain_names
 from .formats.coco_layout import find_images, names_in
+from .json_style import JsonStyle
 
 _MARK_KEYS = ("exhaustive", "complete_classes")
 _ID_KEYS = ("id", "image_id", "category_id")
@@ -118,7 +120,7 @@ class CocoFiles:
         content, versions = self._changed(annotations.values(), marks)
 
         def write() -> Mapping[str, str | None]:
-            replace_unchanged(self._path, self._digest, _as_bytes(content))
+            self._write(content)
             return versions
 
         return Prepared({image: str(versions[image]) for image in changes}, write)
@@ -155,7 +157,15 @@ class CocoFiles:
                 for image_id, content in replaced.items()
             },
         )
-        replace_unchanged(self._path, self._digest, _as_bytes(content))
+        self._write(content)
+
+    def _write(self, content: Any) -> None:
+        data = b""
+        with suppress(
+            FileNotFoundError
+        ):  # a file that has changed since it was read is not replaced
+            data = self._path.read_bytes()
+        replace_unchanged(self._path, self._digest, JsonStyle.of(data).encode(content))
 
     @cached_property
     def _image_ids(self) -> Mapping[str, int]:
@@ -285,13 +295,6 @@ def _comparable(content: Any) -> tuple[bool, list[str], list[str]]:
     ]
     marked = sorted(names[id] for id in content.get("complete_classes", ()))
     return content["exhaustive"], marked, sorted(json.dumps(e, sort_keys=True) for e in entries)
-
-
-def _as_bytes(content: Any) -> bytes:
-    try:
-        return f"{json.dumps(content, ensure_ascii=False)}\n".encode()
-    except UnicodeEncodeError:  # lone surrogates in unknown keys
-        return f"{json.dumps(content)}\n".encode()
 
 
 def _area(region: ReviewedRegion) -> float:

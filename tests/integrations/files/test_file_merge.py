@@ -1,6 +1,7 @@
 """Merging reviews into the project's annotations."""
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -64,6 +65,40 @@ def test_keys_that_only_escapes_can_write_stay(judged: Pulled) -> None:
     after = read(judged.annotations)
     assert after["info"] == content["info"]
     assert after["annotations"] != content["annotations"]
+
+
+STYLES: list[tuple[dict[str, Any], str]] = [
+    ({"indent": 4}, ""),
+    ({"indent": 2, "ensure_ascii": False}, "\n"),
+    ({"indent": "\t"}, "\r\n"),
+    ({"separators": (",", ":")}, "\n"),
+    ({}, ""),
+]
+
+
+@pytest.mark.parametrize(("style", "end"), STYLES)
+def test_a_file_keeps_its_layout(style: dict[str, Any], end: str, judged: Pulled) -> None:
+    file = judged.annotations
+    newline = end or "\n"
+
+    def dumped(content: Any) -> bytes:
+        text = json.dumps(content, **style) + ("\n" if end else "")
+        return text.replace("\n", newline).encode()
+
+    file.write_bytes(before := dumped(read(file) | {"info": {"by": "Zoë"}}))
+    judged.memory.merge()
+    after = file.read_bytes()
+    assert after != before
+    assert after == dumped(read(file))
+    judged.memory.restore()
+    assert file.read_bytes() == dumped(read(file))
+
+
+def test_boxes_in_one_line_each_are_not_spread_over_several(judged: Pulled) -> None:
+    text = json.dumps(read(judged.annotations), indent=1)
+    judged.annotations.write_text(re.sub(r"\[\s+([^\[\]{}]+?)\s+\]", r"[\1]", text))
+    judged.memory.merge()
+    assert len(judged.annotations.read_text().splitlines()) == 1
 
 
 @pytest.mark.parametrize(

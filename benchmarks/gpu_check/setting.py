@@ -93,10 +93,10 @@ class Setting:
     scratch: Path
     data: Sequence[Data] = field(default_factory=list)
 
-    def scenes(self, count: int = SCENES) -> Data:
+    def scenes(self) -> Data:
         """Return generated scenes, the same ones for training and testing."""
         images = self.scratch / "scenes"
-        dataset = make_scenes(count, images, seed=SEED)
+        dataset = make_scenes(SCENES, images, seed=SEED)
         return Data("scenes", dataset, dataset, images)
 
     def configuration(self, changes: Mapping[str, object] | None = None) -> TrainingConfig:

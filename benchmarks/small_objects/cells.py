@@ -144,7 +144,7 @@ def measure(cell: Cell, data: Path, device: str, on_progress: OnProgress) -> Res
     )
 
 
-def smallest(dataset: Dataset, share: float = SMALL_SHARE) -> Dataset:
+def smallest(dataset: Dataset) -> Dataset:
     """Return the dataset with all boxes ignored but the smallest, relative to their image."""
     sizes = {
         box.id: box.width
@@ -153,7 +153,7 @@ def smallest(dataset: Dataset, share: float = SMALL_SHARE) -> Dataset:
         for box in dataset.boxes
         if not box.iscrowd
     }
-    limit = float(np.quantile(list(sizes.values()), share))
+    limit = float(np.quantile(list(sizes.values()), SMALL_SHARE))
     # pycocotools ignores objects outside of the areas that it evaluates, and detections on them.
     return dataset.with_boxes(
         replace(box, area=math.inf, extra={**box.extra, "difficult": 1})

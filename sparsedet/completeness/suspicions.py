@@ -39,8 +39,6 @@ def find_suspicions(
     detections: Sequence[Detections],
     dataset: Dataset,
     hidden: Collection[int] = (),
-    *,
-    least: float = LEAST_CERTAINTY,
 ) -> tuple[Suspicion, ...]:
     """Return the annotations that look wrong, the most certain first, each once.
 
@@ -50,7 +48,6 @@ def find_suspicions(
         detections: of the dataset's images, found with `proposals.detection_config`.
         dataset: the annotations.
         hidden: ids of annotations hidden from the model.
-        least: minimum certainty.
     """
     evidence = label_evidence(detections, dataset, hidden)
     if not len(evidence):
@@ -60,7 +57,7 @@ def find_suspicions(
     found = [
         _suspicion(evidence, row, kinds[row], certainty)
         for row, certainty in enumerate(by_kind.max(axis=0).tolist())
-        if certainty >= least
+        if certainty >= LEAST_CERTAINTY
     ]
     return tuple(sorted(found, key=lambda one: (-one.certainty, one.image_id, one.box_id)))
 

@@ -36,19 +36,11 @@ class ReviewCollector:
     Args:
         workspace: A workspace with a `sparsedet.toml`.
         tool: the connection to its source.
-        busy_seconds: delay before a retry while another process works in the workspace.
     """
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        tool: AnnotationTool,
-        *,
-        busy_seconds: float = BUSY_SECONDS,
-    ) -> None:
+    def __init__(self, workspace: Workspace, tool: AnnotationTool) -> None:
         self._workspace = workspace
         self._tool = tool
-        self._busy_seconds = busy_seconds
         self._changed = Condition()
         self._reported: set[str] = set()
         """Projects with reports since they were last read."""
@@ -106,7 +98,7 @@ class ReviewCollector:
         try:
             collect_now(self._workspace, self._tool, projects)
         except WorkspaceBusyError:
-            return self._busy_seconds
+            return BUSY_SECONDS
         except Exception as error:
             # Catch everything: if the thread died, later reports would be lost silently.
             if str(error) != self._failure:

@@ -5,7 +5,7 @@ The digits are scikit-learn's copy of the UCI "Optical Recognition of Handwritte
 shows several of them, large and small, on a textured background; every one has a box.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,34 +23,27 @@ _MAX_OVERLAP = 0.05
 _PLACING_ATTEMPTS = 30
 _INK_LEVEL = 0.25
 """Ink threshold for tight boxes, 0 to 1."""
+_WIDTH, _HEIGHT = 320, 240
+"""Size of a scene in pixels."""
+_DIGITS = 5, 10
+"""Minimum and maximum number of digits in a scene."""
+_DIGIT_HEIGHTS = 34, 72
+"""Minimum and maximum height of a digit's picture in pixels."""
 
 
-@dataclass(frozen=True, slots=True)
-class SceneRule:
-    """Appearance of scenes; lengths in pixels."""
-
-    width: int = 320
-    height: int = 240
-    digits: tuple[int, int] = (5, 10)
-    """Minimum and maximum number of digits in a scene."""
-    size: tuple[int, int] = (34, 72)
-    """Minimum and maximum height of a digit's picture."""
-
-
-def make_scenes(count: int, folder: Path, seed: int, rule: SceneRule | None = None) -> Dataset:
+def make_scenes(count: int, folder: Path, seed: int) -> Dataset:
     """Write `count` scenes as PNG files into `folder` and return their complete annotations.
 
     Raises:
         SetupError: when scikit-learn, which provides the digits, is not installed.
     """
-    rule = rule or SceneRule()
     pictures, labels = _digits()
     images: list[Image] = []
     boxes: list[Box] = []
     for index in range(count):
         rng = np.random.default_rng((seed, index))
-        pixels, drawn = _scene(rng, rule, pictures, labels)
-        image = Image(index + 1, f"scene_{index + 1:04d}.png", rule.width, rule.height)
+        pixels, drawn = _scene(rng, pictures, labels)
+        image = Image(index + 1, f"scene_{index + 1:04d}.png", _WIDTH, _HEIGHT)
         write_picture(pixels, folder / image.file_name)
         images.append(image)
         for box in drawn:
@@ -61,16 +54,15 @@ def make_scenes(count: int, folder: Path, seed: int, rule: SceneRule | None = No
 
 def _scene(
     rng: np.random.Generator,
-    rule: SceneRule,
     pictures: NDArray[np.float32],
     labels: NDArray[np.int64],
 ) -> tuple[NDArray[np.uint8], list[Box]]:
-    canvas = _background(rng, rule)
+    canvas = _background(rng)
     drawn: list[Box] = []
-    for _ in range(rng.integers(rule.digits[0], rule.digits[1] + 1)):
+    for _ in range(rng.integers(*_DIGITS, endpoint=True)):
         index = int(rng.integers(len(labels)))
-        ink = _enlarge(pictures[index], int(rng.integers(rule.size[0], rule.size[1] + 1)))
-        place = _free_place(rng, rule, ink.shape, [box.xyxy for box in drawn])
+        ink = _enlarge(pictures[index], int(rng.integers(*_DIGIT_HEIGHTS, endpoint=True)))
+        place = _free_place(rng, ink.shape, [box.xyxy for box in drawn])
         if place is None:
             continue
         x, y = place
@@ -82,13 +74,13 @@ def _scene(
     return np.clip(noisy, 0, 255).astype(np.uint8), drawn
 
 
-def _background(rng: np.random.Generator, rule: SceneRule) -> NDArray[np.float32]:
+def _background(rng: np.random.Generator) -> NDArray[np.float32]:
     """Return a soft texture of a random colour, shape (H, W, 3): noise at three scales."""
-    texture = np.zeros((rule.height, rule.width, 3), dtype=np.float32)
+    texture = np.zeros((_HEIGHT, _WIDTH, 3), dtype=np.float32)
     for cell, strength in ((80, 28), (24, 14), (6, 8)):
-        shape = (rule.height // cell + 2, rule.width // cell + 2, 3)
+        shape = (_HEIGHT // cell + 2, _WIDTH // cell + 2, 3)
         coarse = rng.normal(0, strength, shape).astype(np.float32)
-        grown = cv2.resize(coarse, (rule.width, rule.height), interpolation=cv2.INTER_CUBIC)
+        grown = cv2.resize(coarse, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_CUBIC)
         texture += np.asarray(grown, dtype=np.float32)
     texture += rng.uniform(60, 195, 3).astype(np.float32)
     return texture
@@ -104,12 +96,12 @@ def _enlarge(picture: NDArray[np.float32], height: int) -> NDArray[np.float32]:
 
 
 def _free_place(
-    rng: np.random.Generator, rule: SceneRule, shape: tuple[int, ...], taken: list[XYXY]
+    rng: np.random.Generator, shape: tuple[int, ...], taken: list[XYXY]
 ) -> tuple[int, int] | None:
     height, width = shape
     for _ in range(_PLACING_ATTEMPTS):
-        x = int(rng.integers(0, rule.width - width + 1))
-        y = int(rng.integers(0, rule.height - height + 1))
+        x = int(rng.integers(0, _WIDTH - width + 1))
+        y = int(rng.integers(0, _HEIGHT - height + 1))
         covered = [
             max(0.0, min(x + width, right) - max(x, left))
             * max(0.0, min(y + height, bottom) - max(y, top))

@@ -1,6 +1,6 @@
 """Which prediction an annotation started from: its boxes that are missing were deleted."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .annotation_choice import results_of
@@ -13,11 +13,12 @@ def started_from(
     annotations: Iterable[Mapping[str, Any]],
     predictions: Iterable[StoredPrediction],
 ) -> StoredPrediction | None:
-    """Return the prediction that an annotation started from; None without one, or if it is gone.
+    """Return the prediction that an annotation started from; None without one, or if unknown.
 
-    A duplicate of another annotation started from that one's. The editor forgets the prediction if
-    a person leaves the task and later resumes from the saved draft: then the ids of its regions
-    show it, unless all of them were deleted.
+    A duplicate of another annotation started from that one's. The link to the prediction is lost if
+    a person leaves the task and later resumes from the saved draft, which the editor does without
+    it, or if somebody deletes the prediction, of which the server keeps a copy in the annotation:
+    then the ids of regions show it, unless all of them were deleted.
 
     Args:
         annotation: as sent by the server.
@@ -33,12 +34,30 @@ def started_from(
         others = [a for a in others if a is not source]
     if source is not None:
         return next((p for p in known if p.id == source["parent_prediction"]), None)
-    if annotation.get("draft_created_at") is None:
-        return None
+    possible = known if annotation.get("draft_created_at") is not None else []
+    possible = [*possible, *_deleted(annotation, known)]
     results = results_of(annotation)
     ids = {id for id in map(stored_id, results) if id is not None}
-    mined = mined_regions(results).keys()
+    # Of another prediction: the one that the person had open was replaced.
+    mined = mined_regions(r for r in results if isinstance(r, Mapping)).keys()
     fitting = (
-        p for p in known if not p.by_backend and ids & p.region_ids and mined <= p.region_ids
+        p
+        for p in possible
+        if not p.by_backend and not ids.isdisjoint(p.region_ids) and mined <= p.region_ids
     )
     return max(fitting, key=lambda p: (len(ids & p.region_ids), p.id), default=None)
+
+
+def _deleted(
+    annotation: Mapping[str, Any], known: Iterable[StoredPrediction]
+) -> list[StoredPrediction]:
+    """Return the prediction that was up when the annotation was created, if it is gone."""
+    copy = annotation.get("prediction")
+    if not isinstance(copy, Mapping) or not isinstance(id := copy.get("id"), int):
+        return []
+    results = copy.get("result")
+    if not isinstance(results, Sequence) or any(p.id == id for p in known):
+        return []
+    regions = [r for r in results if isinstance(r, Mapping)]
+    version = str(copy.get("model_version", ""))
+    return [StoredPrediction.of(id, version, regions, copy.get("model") is not None)]

@@ -42,3 +42,15 @@ def test_the_prediction_with_most_of_the_boxes() -> None:
     assert started_from(review, [review], [less, backend]) == less
     scored = {**review, "result": SHOWN.result}
     assert started_from(scored, [scored], [less, backend]) is None
+
+
+def test_a_prediction_that_was_deleted_since() -> None:
+    copy = {"id": 7, "model_version": "old", "result": SHOWN.result, "model": None}
+    review = annotation(1, "human", prediction=copy)
+    assert started_from(review, [review], []) == SHOWN
+    assert started_from(review, [review], [SHOWN]) is None, "drawn from scratch"
+    own = annotation(1, "own", prediction=copy)
+    assert started_from(own, [own], []) is None
+    for odd in (None, {}, {"id": "7"}, {**copy, "result": None}, {**copy, "model": 3}):
+        review = annotation(1, "human", prediction=odd)
+        assert started_from(review, [review], []) is None

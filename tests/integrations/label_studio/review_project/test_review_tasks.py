@@ -156,6 +156,18 @@ def test_a_duplicate_of_a_review_says_what_the_first_reviewer_deleted(
     assert fates == {"own": "kept", **dict.fromkeys(offer.prediction.region_ids, "deleted")}
 
 
+def test_reviews_stay_as_they_are_when_predictions_are_deleted(
+    tool: LabelStudioTool, pushed: Pushed
+) -> None:
+    review(tool, pushed, 0, mined_wrong=None, human_parcel=(10.0, 10.0, 60.0, 60.0))
+    before = only(pushed)
+    # In the Data Manager: Actions > Delete predictions.
+    action = f"api/dm/actions/?id=delete_tasks_predictions&project={pushed.review_project}"
+    everything = {"selectedItems": {"all": True, "excluded": []}}
+    tool.connection.post_json(action, everything, "deleting")
+    assert only(pushed) == before
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -217,12 +229,17 @@ def test_reviews_are_read_by_what_labels_are_called_now(
         assert (names["mined-orange-1"], names["human-parcel"]) == ("citrus", "crate")
 
 
-def test_where_the_prediction_is_gone_mined_boxes_are_known_as_they_were_pushed(
+def test_where_the_prediction_is_unknown_mined_boxes_are_known_as_they_were_pushed(
     tool: LabelStudioTool, pushed: Pushed
 ) -> None:
     offer = tool.open_reviews(pushed.review_project)[0]
-    moved = {"mined_moved": (300.0, 10.0, 360.0, 60.0)}
-    review(tool, pushed, 0, mined_wrong=None, **moved)
+    # The server keeps no copy of a prediction that the project doesn't show.
+    path = f"api/projects/{pushed.review_project}/"
+    tool.connection.patch_json(path, {"model_version": ""}, "showing none")
+    left = [region for region in offer.regions if region.region_id != "mined-wrong-1"]
+    moved = next(region for region in left if region.region_id == "mined-moved-1")
+    left[left.index(moved)] = replace(moved, xyxy=(300.0, 10.0, 360.0, 60.0))
+    offer.submit(left)
     tool.connection.client.predictions.delete(offer.prediction.id)
     found = only(pushed)
     # Deleted boxes look like boxes that never existed.

@@ -23,6 +23,7 @@ MOST_DATA = 4 << 30
 of 1 GiB."""
 MOST_SETTINGS = 1 << 20
 """Maximum bytes of a file that people write by hand."""
+_CHUNK = 1 << 20  # bytes
 ODD_VALUES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What parsing code raises for content of an unexpected shape."""
 _LONGEST_VALUE = 60
@@ -74,7 +75,11 @@ def read_bytes(path: Path, what: str = "file", *, most: int = MOST_DATA) -> byte
                     f"{path}: {size / (1 << 20):,.0f} MiB is too large for a {what} (at most "
                     f"{most >> 20:,} MiB)"
                 )
-            return file.read(most)
+            # `read(most)` would allocate that much, which machines with less memory refuse.
+            data = file.read(size + 1)
+            while size < len(data) <= most:  # it has grown, or is virtual and has no size
+                size, data = len(data), data + file.read(_CHUNK)
+            return data[:most]
     except FileNotFoundError:
         if path.is_symlink():
             what = f"is a link to {path.readlink()}, which does not exist"

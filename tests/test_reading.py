@@ -1,6 +1,9 @@
 """Readers accept valid files, and refuse others with one line that names the file."""
 
 import os
+import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,29 @@ def test_ordinary_files_are_read_with_or_without_a_mark(
     for content in (data, MARK + data):
         (tmp_path / "a").write_bytes(content)
         assert read(tmp_path / "a") == value
+
+
+def test_small_files_are_read_with_little_memory(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"a": 1}')
+    program = "from pathlib import Path; from sparsedet.reading import read_json; "
+    program += "print(read_json(Path('a.json')))"
+    gib = 1 << 30
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (gib, gib)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (ended.stdout, ended.stderr) == ("{'a': 1}\n", "")
+
+
+def test_a_file_that_is_larger_than_its_system_says_is_read_in_full() -> None:
+    version = Path("/proc/version")
+    assert version.stat().st_size == 0
+    assert read_bytes(version) == version.read_bytes()
 
 
 def _loop(path: Path) -> None:

@@ -8,7 +8,7 @@ shows everything to review, and replaces the older one.
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from sparsedet.annotations import Box, Category, Dataset, Image, write_coco
@@ -39,6 +39,7 @@ from .reviewed_images import read_reviews
 from .withdrawal import Withdrawal, withdraw
 
 _REVIEW_KEYS = {"score", "threshold", "expected_precision", SUSPECTED}
+_TICK = timedelta(microseconds=1)
 
 
 def push_mined(
@@ -81,7 +82,8 @@ def push_mined(
         write_text(folder / INSTRUCTIONS, text)
         # Last: this file makes the version exist.
         suspected = {one.key: one.in_words(dataset) for one in wanted.suspicions}
-        shown = _to_review(dataset, plan.new, wanted.judge_only, suspected, own, model_version)
+        base = own.shown if own else _empty(dataset, model_version, _time_of_push(versions))
+        shown = _to_review(dataset, plan.new, wanted.judge_only, suspected, own, base)
         write_coco(shown, folder / TO_REVIEW)
     named = frozenset(_image_id(dataset, id) for id in by_image)
     up = frozenset(_image_id(dataset, id) for id in (*plan.new, *plan.standing))
@@ -217,10 +219,9 @@ def _to_review(
     judge_only: Collection[int],
     suspected: Mapping[tuple[int, str], str],
     own: ReviewVersion | None,
-    model_version: str,
+    base: Dataset,
 ) -> Dataset:
-    """Return what is up for review: earlier images, then the new ones in order."""
-    base = own.shown if own else _empty(dataset, model_version)
+    """Return what is up for review: the images of `base`, then the new ones in order."""
     image_numbers = count(max((image.id for image in base.images), default=0) + 1)
     box_numbers = count(max((box.id for box in base.boxes), default=0) + 1)
     categories, ids = _categories(dataset, own)
@@ -270,11 +271,19 @@ def _categories(
     return (*own.shown.categories, *new), ids
 
 
-def _empty(dataset: Dataset, model_version: str) -> Dataset:
+def _time_of_push(versions: Sequence[ReviewVersion]) -> datetime:
+    """Return the current time, but later than all versions, which are ordered by their times.
+
+    This machine's clock, or that of the last push, may be wrong.
+    """
+    return max([datetime.now(UTC), *(version.created + _TICK for version in versions[-1:])])
+
+
+def _empty(dataset: Dataset, model_version: str, created: datetime) -> Dataset:
     info = {
         "description": f"Boxes that a model found missing; see {INSTRUCTIONS}",
         "version": model_version,
-        CREATED_KEY: datetime.now(UTC).isoformat(timespec="microseconds"),
+        CREATED_KEY: created.isoformat(timespec="microseconds"),
     }
     return replace(without_images(dataset), extra={**dataset.extra, "info": info})
 

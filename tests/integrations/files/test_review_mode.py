@@ -108,6 +108,24 @@ def test_reviews_are_ordered_by_what_they_were_made_of(pulled: Pulled) -> None:
     assert day.saved_at > created
 
 
+def test_a_clock_that_was_ahead_changes_no_order(pulled: Pulled) -> None:
+    """A reviewer keeps, with newer boxes, what was deleted with older ones."""
+    pulled.push()
+    file = pulled.version() / "to_review.json"
+    content = read(file)
+    content["info"]["date_created"] = "2090-01-01T00:00:00+00:00"
+    write(file, content)
+    day = next(r for r in pulled.tool.open_reviews("cars/review") if r.tool_id == DAY)
+    day.submit([region for region in day.regions if region.region_id != "left"])
+    assert pulled.memory.push(pulled.dataset, NEWER, "run-2").created == 2
+    assert pulled.memory.push(pulled.dataset, NEWER, "run-2").created == 0
+    day = next(r for r in pulled.tool.open_reviews("cars/review") if r.tool_id == DAY)
+    assert "left" in {region.region_id for region in day.regions}
+    day.submit(day.regions)
+    first, last = sorted(pulled.memory.reviews()[DAY], key=lambda review: review.saved_at)
+    assert (first.offer, last.offer) == (f"run-1/{DAY}", f"run-2/{DAY}")
+
+
 def test_several_people_review_the_same_boxes(pulled: Pulled) -> None:
     pulled.push()
     content = read(pulled.version() / "to_review.json")

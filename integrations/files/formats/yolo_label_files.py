@@ -86,7 +86,11 @@ def with_unlisted_images(
     for name, path in used.items():
         folders[normal(path).parent].add(normal(images / name).parent)
     there = {
-        folder: {alike(file.stem) for file in folder.iterdir() if is_listed(file.name)}
+        folder: {
+            alike(file.stem)
+            for file in folder.iterdir()
+            if is_listed(file.name) and file.is_file()  # not a link to nothing
+        }
         for folder in set().union(*(folders[normal(path).parent] for path in paths))
     }
     return [

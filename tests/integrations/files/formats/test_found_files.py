@@ -148,6 +148,7 @@ def test_labels_of_images_in_no_list_are_no_fault(
     yolo(tmp_path, labels, tuple(f"images/{number}.jpg" for number in range(9)))
     write(tmp_path, "data.yaml", "train: few.txt\nval: few.txt\nnames: [dog]\n")
     write(tmp_path, "few.txt", "".join(f"images/{number}.jpg\n" for number in range(6)))
+    (tmp_path / "images/9.jpg").symlink_to("nowhere.jpg")
     faults = Faults(tmp_path)
     assert len(read_dataset(tmp_path, faults=faults).dataset.boxes) == 6
     assert faults.lines() == ["label files without an image: 1 (9.txt), left out"]

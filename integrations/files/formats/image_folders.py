@@ -134,8 +134,8 @@ def link_images(
 class FolderLinks:
     """Decides which links to folders to follow: a part of the data may be on another disk.
 
-    Those are followed that are named like a part of a dataset and lead out of it, each place once:
-    others could be circular, or show files twice.
+    Those are followed that are named like a part of a dataset, or inside of one that is, and lead
+    out of it, each place once: others could be circular, show files twice, or hold other data.
 
     Args:
         root: the dataset's folder.
@@ -145,14 +145,15 @@ class FolderLinks:
     _PREFIX = "labeltxt"
 
     def __init__(self, root: Path) -> None:
+        self._root = normal(root)
         self._seen = [root.resolve()]
 
     def follow(self, entry: "os.DirEntry[str]") -> bool:
         """Return whether to look into a folder, which need not be a link."""
         if entry.is_dir(follow_symlinks=False):
             return True
-        name = entry.name.lower()
-        if not (name in self._NAMES or name.startswith(self._PREFIX)):
+        inner = Path(os.path.relpath(entry.path, self._root)).parts
+        if not any(map(self._is_part, (self._root.name, *inner))):
             return False
         if not Path(entry.path).is_dir():
             return False
@@ -161,6 +162,10 @@ class FolderLinks:
             return False
         self._seen.append(target)
         return True
+
+    def _is_part(self, name: str) -> bool:
+        name = name.lower()
+        return name in self._NAMES or name.startswith(self._PREFIX)
 
 
 def _walk(folder: Path, prefix: str, links: FolderLinks, dangling: bool) -> Iterator[str]:

@@ -27,7 +27,7 @@ def _yolo(folder: Path, data: str = "train: images\nnames: [dog]\n") -> None:
 
 def _to_another_disk(folder: Path, name: str) -> None:
     other = folder.parent / "disk" / name
-    other.parent.mkdir(exist_ok=True)
+    other.parent.mkdir(parents=True, exist_ok=True)
     (folder / name).rename(other)
     (folder / name).symlink_to(other, target_is_directory=True)
 
@@ -39,6 +39,18 @@ def test_a_part_of_a_yolo_folder_may_be_a_link(part: str, train: str, tmp_path: 
     _yolo(folder, f"train: {train}\nnames: [dog]\n")
     _to_another_disk(folder, part)
     assert len(read_dataset(folder).dataset.boxes) == 3
+
+
+@pytest.mark.parametrize("part", ["images/june", "labels/june"])
+@pytest.mark.parametrize("train", ["images", "."])
+def test_a_folder_of_images_or_labels_may_be_a_link(part: str, train: str, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    write(folder, "data.yaml", f"train: {train}\nnames: [dog]\n")
+    for name in ("june/a", "may/b"):
+        write_image(folder / f"images/{name}.jpg")
+        write(folder, f"labels/{name}.txt", LINE)
+    _to_another_disk(folder, part)
+    assert len(read_dataset(folder).dataset.boxes) == 2
 
 
 def test_folders_of_splits_may_be_links(tmp_path: Path) -> None:

@@ -13,6 +13,12 @@ CONNECTING = "connecting"
 
 _MAX_DETAIL = 300
 _AGAIN = "finished work is kept, repeat the command to complete it"
+_TOO_LARGE = (
+    "if a proxy in front of it limits the size of requests, raise that to at least 100 MB (nginx: "
+    "client_max_body_size)"
+)
+_TEMPORARY = (408, 429, 500, 502, 503, 504)
+"""Statuses of a server that is busy, restarting or out of resources."""
 _PARSERS = ("label_studio_sdk", "jwt")
 """Packages whose errors mean unexpected answers: the SDK validates little when parsing them."""
 
@@ -55,7 +61,12 @@ def refusal(status: int | None, said: str, url: str, what: str) -> str:
         )
     if status == httpx.codes.NOT_FOUND:
         return f"{server} found nothing ({what}){said}; is the project's number right?"
-    return f"{server} answered with status {status} ({what}){said}"
+    answered = f"{server} answered with status {status} ({what}){said}"
+    if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+        return f"{answered}; {_TOO_LARGE}"
+    if status in _TEMPORARY:
+        return f"{answered}; {'try again later' if what == CONNECTING else _AGAIN}"
+    return answered
 
 
 def comes_of_parsing(traceback: TracebackType | None) -> bool:

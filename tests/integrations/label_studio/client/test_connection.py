@@ -18,6 +18,7 @@ from sparsedet.integrations.label_studio.client.connection import (
     project_number,
 )
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
+from tests.hostile.odd_server import odd_server, page
 
 SECRET = "0123456789abcdef0123456789abcdef01234567"
 
@@ -98,6 +99,7 @@ def echo() -> Iterator[str]:
         (200, "is the address right"),
         (404, "is the address right"),
         (418, "answered with status 418"),
+        (503, "answered with status 503 .*; try again later"),
     ],
 )
 def test_every_status_is_one_line_without_the_key(echo: str, status: int, message: str) -> None:
@@ -107,6 +109,22 @@ def test_every_status_is_one_line_without_the_key(echo: str, status: int, messag
     assert SECRET not in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (413, "client_max_body_size"),
+        (429, "finished work is kept, repeat the command"),
+        (502, "finished work is kept, repeat the command"),
+    ],
+)
+def test_a_refused_write_says_what_to_do(status: int, advice: str) -> None:
+    with odd_server() as server:
+        server.answers["POST /api/things"] = page(status=status)
+        connection = Connection(server.url, SECRET)
+        with pytest.raises(ToolError, match=rf"status {status} \(making a thing\); .*{advice}"):
+            connection.post_json("api/things/", {}, "making a thing")
 
 
 class _Counted(BaseHTTPRequestHandler):

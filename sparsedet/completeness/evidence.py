@@ -131,7 +131,7 @@ class _Findings:
         """Whether it may still be a missing object."""
 
     def read_completed(self, own: NDArray[np.int64]) -> None:
-        """Note the candidates of an image that people were asked to complete, and did."""
+        """Note the candidates, at these rows, of an image that people were asked to complete."""
         self._verdicts[own] = self.shows[own]
         self.open[own] = False
 

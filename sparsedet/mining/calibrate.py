@@ -93,15 +93,15 @@ def thresholds(
 
     def quantiles(
         values: NDArray[np.float64],
-        counts: NDArray[np.bool_],
+        used: NDArray[np.bool_],
         share: float,
         least: float,
         most: float,
     ) -> dict[int, float]:
         result = {}
         for category in categories:
-            own = values[counts & (category_ids == category.id)]
-            basis = own if len(own) >= MIN_BOXES else values[counts]
+            own = values[used & (category_ids == category.id)]
+            basis = own if len(own) >= MIN_BOXES else values[used]
             result[category.id] = (
                 float(np.clip(np.quantile(basis, share), least, most)) if len(basis) else NEVER
             )

@@ -279,7 +279,7 @@ class DrawnVideo:
 
 
 def drawn(image: NDArray[np.uint8], found: Found) -> NDArray[np.uint8]:
-    """Return a copy of a BGR image with boxes, classes and scores."""
+    """Return a copy of a BGR image, shape (H, W, 3), with boxes, classes and scores."""
     order = {number: index for index, number in enumerate(found.classes)}
     boxes = [
         DrawnBox(

@@ -125,7 +125,7 @@ def before_and_after(
 ) -> NDArray[np.uint8]:
     """Return one picture: images with human boxes on top, the same with mined boxes below.
 
-    Shows the images with the most mined boxes, possibly none.
+    BGR, shape (H, W, 3). Shows the `count` images with the most mined boxes, possibly none.
     """
     by_image: dict[int, list[MinedBox]] = {image.id: [] for image in dataset.images}
     for box in mined:
@@ -149,14 +149,19 @@ def before_and_after(
 
 
 def write_picture(picture: NDArray[np.uint8], path: Path) -> None:
-    """Write a BGR picture, atomically, in the format of the path's suffix."""
+    """Write a BGR picture, shape (H, W, 3), atomically, in the format of the path's suffix."""
     encoded = cv2.imencode(path.suffix, picture)[1]
     with atomic_path(path) as temporary:
         temporary.write_bytes(encoded.tobytes())
 
 
 def jpeg_uri(picture: NDArray[np.uint8], quality: int) -> str:
-    """Return a BGR picture as a data URI: a JPEG to embed in a page."""
+    """Return a BGR picture, shape (H, W, 3), as a data URI: a JPEG to embed in a page.
+
+    Args:
+        picture: what to embed.
+        quality: of the JPEG, 0 to 100.
+    """
     encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
 

@@ -90,7 +90,7 @@ class Candidates:
 
 
 def rows_of(values: IntArray, ids: IntArray) -> IntArray:
-    """Return the row in `ids` of each of `values`; `ids` are unique and include all values."""
+    """Return the row in `ids`, unique and with all values, of each value; shape (N,)."""
     order = np.argsort(ids)
     rows: IntArray = order[np.searchsorted(ids[order], values)]
     return rows

@@ -145,7 +145,7 @@ class PackedDataset(Sequence[TrainingImage]):
         return places, classes
 
     def rows(self, *roles: Role) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Return image index, index in the image, and class of every box with these roles."""
+        """Return image index, index in the image, and class of every box with these roles; (N,)."""
         counts = np.diff(self._box_starts)
         places = np.repeat(np.arange(len(self)), counts)
         own = np.arange(len(places)) - np.repeat(self._box_starts[:-1], counts)

@@ -91,7 +91,12 @@ def eleven_point_ap(recall: FloatArray, precision: FloatArray) -> float:
 
 
 def area_ap(recall: FloatArray, precision: FloatArray) -> float:
-    """Return the area below the best precision from each recall on; arguments as above."""
+    """Return the area below the best precision from each recall on.
+
+    Args:
+        recall: shape (N,), ascending, 0 to 1.
+        precision: shape (N,), 0 to 1, at these recalls.
+    """
     best = np.maximum.accumulate(precision[::-1])[::-1]
     return float(np.sum(np.diff(recall, prepend=0.0) * best))
 

@@ -38,12 +38,13 @@ def started_from(
     possible = [*possible, *_deleted(annotation, known)]
     results = results_of(annotation)
     ids = {id for id in map(stored_id, results) if id is not None}
-    # Of another prediction: the one that the person had open was replaced.
+    # A pasted copy of a mined box has a score, too, but an id of its own. If no box with a score is
+    # of the prediction, it has replaced the one that the person had open.
     mined = mined_regions(r for r in results if isinstance(r, Mapping)).keys()
     fitting = (
         p
         for p in possible
-        if not p.by_backend and not ids.isdisjoint(p.region_ids) and mined <= p.region_ids
+        if not p.by_backend and ids & p.region_ids and (not mined or mined & p.region_ids)
     )
     return max(fitting, key=lambda p: (len(ids & p.region_ids), p.id), default=None)
 

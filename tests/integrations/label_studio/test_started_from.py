@@ -40,6 +40,8 @@ def test_the_prediction_with_most_of_the_boxes() -> None:
     review = annotation(1, "human", "mined", draft_created_at=DRAFTED)
     assert started_from(review, [review], [SHOWN, less, backend]) == SHOWN
     assert started_from(review, [review], [less, backend]) == less
+    copied = {**review, "result": [*SHOWN.result, rectangle(id="copy", score=0.5)]}
+    assert started_from(copied, [copied], [SHOWN]) == SHOWN
     scored = {**review, "result": SHOWN.result}
     assert started_from(scored, [scored], [less, backend]) is None
 

@@ -29,6 +29,10 @@ def message(error: Exception, arguments: Sequence[str]) -> str:
     """
     if isinstance(error, StoppedRunError):
         return _one_line(f"{error}, then {_again(arguments)}")
+    if isinstance(error, MemoryError):
+        detail = f" ({error})" if str(error) else ""
+        remedy = "close other programs, or raise the limits on it"
+        return _one_line(f"not enough memory{detail}; {remedy}, then {_again(arguments)}")
     if isinstance(error, OSError) and error.strerror:
         said = ": ".join(str(part) for part in (error.filename, error.strerror) if part)
         if (cause := _CAUSES.get(error.errno or 0)) is not None:

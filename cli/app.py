@@ -244,7 +244,7 @@ def main() -> None:
             raise
         typer.echo(f"error: {error.name} is not installed; see `sparsedet doctor`", err=True)
         sys.exit(1)
-    except (SparseDetError, OSError) as error:
+    except (SparseDetError, OSError, MemoryError) as error:
         if os.environ.get("SPARSEDET_DEBUG"):
             raise
         if reports_errors():

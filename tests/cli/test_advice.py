@@ -2,11 +2,15 @@
 
 import errno
 import os
+from pathlib import Path
+from typing import Never
 
+import numpy as np
 import pytest
 
 from sparsedet.cli.advice import message
 from sparsedet.errors import SparseDetError, StoppedRunError
+from tests.cli.command import sparsedet_here
 
 FULL = StoppedRunError("model.pth: can't be written; free up space")
 
@@ -47,3 +51,18 @@ def test_others_are_said_as_they_are() -> None:
     assert message(OSError("odd"), ["push"]) == "odd"
     missing = FileNotFoundError(errno.ENOENT, "No such file or directory", "x.toml")
     assert message(missing, ["push"]) == "x.toml: No such file or directory"
+
+
+@pytest.mark.parametrize("needed", [0, 1 << 60])
+def test_a_lack_of_memory_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, needed: int
+) -> None:
+    def inspect(*given: object, **options: object) -> Never:
+        np.zeros(needed or 1, np.uint8)
+        raise MemoryError
+
+    monkeypatch.setattr("sparsedet.inspection.inspect_data", inspect)
+    said = sparsedet_here("inspect", tmp_path).error()
+    assert said.startswith("not enough memory")
+    assert said.endswith("raise the limits on it, then run it again")
+    assert ("allocate" in said) == bool(needed)

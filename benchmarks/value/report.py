@@ -76,8 +76,15 @@ def _table(curves: Sequence[Curve]) -> str:
 
 
 def _wrong(curves: Sequence[Curve]) -> str:
-    got_in = sum(curve.got_in or 0 for curve in curves)
-    return f"{sum(c.wrong or 0 for c in curves) / got_in:.1%}" if got_in else "-"
+    """Return the share of wrong boxes; older curves did not count them."""
+    counted = [curve for curve in curves if curve.wrong is not None]
+    got_in = sum(curve.got_in or 0 for curve in counted)
+    if not got_in:
+        return "-"
+    share = f"{sum(curve.wrong or 0 for curve in counted) / got_in:.1%}"
+    seeds = ", ".join(str(curve.seed) for curve in sorted(counted, key=lambda c: c.seed))
+    word = "seed" if len(counted) == 1 else "seeds"
+    return share if len(counted) == len(curves) else f"{share} ({word} {seeds})"
 
 
 def _promises(folder: Path) -> str:

@@ -82,6 +82,15 @@ def test_arms_share_the_first_training(digits: Setting, tmp_path: Path) -> None:
     assert auto.round(1).run.model.read_text() == "its own"
 
 
+def test_wrong_boxes_are_of_the_seeds_that_counted_them(tmp_path: Path) -> None:
+    curves = [
+        Curve("ours", "cats", 0.5, 1, 10, 5, [1.0], [10]),
+        Curve("ours", "cats", 0.5, 2, 10, 5, [1.0], [10], got_in=50, wrong=1),
+    ]
+    assert write_results(curves, tmp_path).rstrip().endswith("| 2.0% (seed 2) |")
+    assert write_results(curves[1:], tmp_path).rstrip().endswith("| 2.0% |")
+
+
 def test_promises_are_summed_over_seeds_and_kept_apart_by_round(tmp_path: Path) -> None:
     for seed, number, right in ((1, 2, 70), (2, 2, 90), (1, 3, 30)):
         promises = {target: {"boxes": 100, "right": right} for target in ("0.8", "0.9", "0.95")}

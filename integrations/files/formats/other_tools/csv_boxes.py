@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from sparsedet.annotations.faults import IMAGE_BROKEN, LABELS_BROKEN, Faults
 from sparsedet.annotations.image_names import IMAGE_SUFFIXES
 from sparsedet.errors import AnnotationError
+from sparsedet.formats import SPLIT_NAMES, canonical_split
 from sparsedet.reading import quoted
 
 from ..conversion import LabelledBox
@@ -46,6 +47,7 @@ _SIZED = (
 """The last is a list `[x, y, width, height]`."""
 _IMAGE_SIZES = (("imagewidth", "imageheight"), ("imgwidth", "imgheight"), ("width", "height"))
 """Columns of the size of an image, unless it is that of the box; see `_size`."""
+_SPLIT = ("split", "subset", "set")
 _RETINANET = ("filename", "x1", "y1", "x2", "y2", "class")
 """Columns of files without a header."""
 _LONGEST_SIDE = 2**31
@@ -67,6 +69,8 @@ class _Columns:
     """The names of `edges`."""
     size: Sequence[int]
     """Those of the width and height of the image, if there are any."""
+    split: int | None
+    """None: the splits are in the names of files or folders, if there are any."""
     are_corners: bool
     """Whether the last two edges are right and bottom, instead of width and height."""
     has_header: bool
@@ -90,18 +94,20 @@ class CsvFormat(ReadFormat):
         return bool(_with_boxes(files)) and not (path.is_dir() and has_better(path))
 
     def records(self, path: Path, images: Path | None, faults: Faults) -> Records:
-        """Read the files; the split comes from a file's name or folder."""
+        """Read the files; the split comes from a column, or a file's name or folder."""
         files = _with_boxes([path] if path.is_file() else all_files(path, ".csv"))
         if not files:
             raise AnnotationError(f"{path}: not a csv of boxes ({self.layout})")
         root = path.parent if path.is_file() else path
-        records: list[Record] = []
+        own: list[Record] = []
+        others: list[Record] = []
         for file, columns in files.items():
             with faults.left_out(LABELS_BROKEN, file.name):
-                records += _file(root, file, columns, faults)
-        in_splits = {_key(record) for record in records if record.split}
+                found = own if split_of(file, root) else others
+                found += _file(root, file, columns, faults)
+        in_splits = {_key(record) for record in own}
         # A file with all boxes next to those of the splits repeats them.
-        records = [r for r in records if r.split or _key(r) not in in_splits]
+        records = own + [record for record in others if _key(record) not in in_splits]
         if not records and not faults.found:
             raise AnnotationError(f"{path}: has no boxes, only a header")
         return Records(
@@ -137,18 +143,20 @@ def _columns(first: Sequence[str]) -> _Columns | None:
     if image is None or edges is None:
         return None
     label = next((names.index(name) for name in (*_CLASS, *_CLASS_TOO) if name in names), None)
+    split = next((names.index(name) for name in _SPLIT if name in names), None)
     places = [names.index(edge) for edge in edges]
     others = set(names).difference(edges)
     size = next((size for size in _IMAGE_SIZES if set(size) <= others), ())
     sizes = [names.index(side) for side in size]
-    return _Columns(image, label, places, edges, sizes, edges in _CORNERS, has_header)
+    return _Columns(image, label, places, edges, sizes, split, edges in _CORNERS, has_header)
 
 
 def _file(root: Path, file: Path, columns: _Columns, faults: Faults) -> Iterator[Record]:
     """Yield a record for every image of a file."""
     folder, split = file.parent.relative_to(root).as_posix(), split_of(file, root)
     by_image: dict[str, list[tuple[int, list[str]]]] = {}
-    width = max(columns.image, columns.label or 0, *columns.edges, *columns.size) + 1
+    optional = columns.label or 0, columns.split or 0
+    width = max(columns.image, *optional, *columns.edges, *columns.size) + 1
     for line, cells in islice(lines(file), int(columns.has_header), None):
         # A truncated row lacks cells.
         row = cells + [""] * (width - len(cells))
@@ -174,7 +182,7 @@ def _file(root: Path, file: Path, columns: _Columns, faults: Faults) -> Iterator
             _size(own[0][1], columns),
             stem=None if whole else image,
             near="" if folder == "." else folder,
-            split=split,
+            split=_split(own[0][1], columns) or split,
         )
 
 
@@ -191,6 +199,12 @@ def _box(row: Sequence[str], columns: _Columns, where: str, size: Size) -> Label
         right, bottom = left + right, top + bottom
     label = _ONE_CLASS if columns.label is None else row[columns.label].strip()
     return LabelledBox(label, (left, top, right, bottom))
+
+
+def _split(row: Sequence[str], columns: _Columns) -> str:
+    """Return the split in a row; empty if it names none of the usual ones."""
+    name = "" if columns.split is None else row[columns.split].strip().lower()
+    return canonical_split(name) if name in SPLIT_NAMES else ""
 
 
 def _size(row: Sequence[str], columns: _Columns) -> Size | None:

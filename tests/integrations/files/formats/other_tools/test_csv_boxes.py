@@ -10,7 +10,8 @@ from sparsedet.errors import AnnotationError
 from sparsedet.formats import detect_format, load_format, read_dataset
 from tests.integrations.files.formats.datasets import objects, write, write_image
 
-TENSORFLOW = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+CORNERS = "class,xmin,ymin,xmax,ymax"
+TENSORFLOW = f"filename,width,height,{CORNERS}\n"
 COCO = '{"images": [{"id": 1, "file_name": "a.jpg", "width": 120, "height": 80}], '
 COCO += '"annotations": [], "categories": [{"id": 1, "name": "cat"}]}'
 
@@ -56,6 +57,17 @@ def test_roboflow_has_a_file_per_split(tmp_path: Path) -> None:
     assert list(objects(read_dataset(tmp_path, split="val").dataset)) == ["valid/b.jpg"]
 
 
+@pytest.mark.parametrize("column", ["split", "Set"])
+def test_splits_may_be_in_a_column(column: str, tmp_path: Path) -> None:
+    rows = ["a.jpg,TRAIN,cat,10,20,40,60", "b.jpg,validation,cat,10,20,40,60", "c.jpg,,cat,,,,"]
+    write(tmp_path, "boxes.csv", "\n".join([f"filename,{column},{CORNERS}", *rows]))
+    for name in "abc":
+        write_image(tmp_path / f"images/{name}.jpg")
+    assert load_format("csv").splits(tmp_path) == ["train", "val"]
+    assert list(objects(read_dataset(tmp_path, split="train").dataset)) == ["a.jpg"]
+    assert len(read_dataset(tmp_path).dataset.images) == 3
+
+
 def test_a_file_with_the_rows_of_all_splits_adds_nothing(tmp_path: Path) -> None:
     rows = [f"{name}.jpg,120,80,cat,10,20,40,60\n" for name in "abc"]
     for name, own in (("pets", rows), ("train", rows[:1]), ("test", rows[1:2])):
@@ -66,6 +78,11 @@ def test_a_file_with_the_rows_of_all_splits_adds_nothing(tmp_path: Path) -> None
     assert len(read_dataset(tmp_path, faults=faults).dataset.boxes) == 3
     assert not faults.found
     assert load_format("csv").splits(tmp_path) == ["train", "test"]
+
+    with_column = [f"{name}.jpg,train,cat,10,20,40,60\n" for name in "abc"]
+    text = f"filename,split,{CORNERS}\n" + "".join(with_column)
+    write(tmp_path, "data/pets_labels.csv", text)
+    assert len(read_dataset(tmp_path).dataset.boxes) == 3
 
 
 def test_rows_without_numbers_are_images_without_boxes(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ brushes, texts, boxes of other controls and other images) are kept. If one contr
 another one labels, a box consists of two results.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,8 +40,9 @@ def patched(
     """Return the results of an annotation after a change.
 
     A changed box gets its new value and keeps all other keys. Removing a box also removes results
-    that share its id and relations that point to it, as in the editor. An added box keeps its
-    reviewer's notes. Boxes that share an id get new, distinct ids.
+    that share its id and relations that point to it, and regions grouped under it move up to its
+    parent, as in the editor. An added box keeps its reviewer's notes. Boxes that share an id get
+    new, distinct ids.
 
     Args:
         results: the annotation's `result` list.
@@ -60,8 +61,13 @@ def patched(
         for result, id in zip(results, ids, strict=True)
         if id in change.added and id not in boxes and is_rectangle(result, config)
     }
+    parents = {
+        id: result.get("parentID")
+        for result, id in zip(results, ids, strict=True)
+        if id is not None and id in change.removed and is_rectangle(result, config)
+    }
     after: list[Result] = []
-    for result, id in zip(results, ids, strict=True):
+    for result, id in zip(_regrouped(results, parents), ids, strict=True):
         if id in change.removed | again or not change.removed.isdisjoint(_ends(result)):
             continue
         edit = change.edited.get(id) if id is not None else None
@@ -208,6 +214,25 @@ def _inside(xyxy: XYXY, size: tuple[int, int]) -> XYXY:
     width, height = size
     left, top, right, bottom = xyxy
     return max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height)
+
+
+def _regrouped(results: Sequence[Result], removed: Mapping[str, Any]) -> Iterator[Result]:
+    """Yield results, with the next parent that is left where theirs is removed.
+
+    Args:
+        results: the annotation's `result` list.
+        removed: id of each removed box -> id of its parent, if it has one.
+    """
+    for result in results:
+        parent = result.get("parentID") if isinstance(result, Mapping) else None
+        if not isinstance(parent, str) or parent not in removed:
+            yield result
+            continue
+        left = dict(removed)
+        while isinstance(parent, str) and parent in left:
+            parent = left.pop(parent)
+        rest = {key: value for key, value in result.items() if key != "parentID"}
+        yield {**rest, "parentID": parent} if parent else rest
 
 
 def _ends(result: object) -> set[str]:

@@ -91,6 +91,19 @@ def test_an_accepted_box_comes_with_what_the_reviewer_noted_on_it() -> None:
     assert merge([box("h")], reviewed) == [box("h"), mined("m1"), note]
 
 
+def test_what_is_grouped_under_a_deleted_box_moves_up_as_in_the_editor() -> None:
+    top, gone = box("t", 0.0), box("g", 20.0, parentID="t")
+    nested = box("n", 40.0, parentID="g")
+    outline = {"id": "o", "from_name": "o", "to_name": "image", "type": "polygonlabels"}
+    source = [top, gone, nested, {**outline, "parentID": "n"}, {**outline, "id": "x"}]
+    one = merge(source, review([top, gone, nested], top, nested))
+    assert one == [top, {**nested, "parentID": "t"}, *source[3:]]
+    two = merge(source, review([top, gone, nested], top))
+    assert two == [top, {**outline, "parentID": "t"}, source[4]]
+    every = merge(source, review([top, gone, nested]))
+    assert every == [outline, source[4]]
+
+
 def test_an_accepted_box_is_written_for_the_image_that_it_is_on() -> None:
     """A region that was pasted from another image carries that one's size."""
     pasted = mined("m1", original_width=1280, original_height=960)

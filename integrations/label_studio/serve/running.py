@@ -4,7 +4,8 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.context import SpawnProcess
 from typing import TYPE_CHECKING
@@ -48,10 +49,11 @@ class Running:
     def run(self) -> None:
         """Serve until `stop`, or a signal to end."""
         try:
-            if self._workers == 1:
-                self._server.run([self._listening])
-            else:
-                self._supervise()
+            with self._stopped_by_hang_up():
+                if self._workers == 1:
+                    self._server.run([self._listening])
+                else:
+                    self._supervise()
         except KeyboardInterrupt:
             pass  # the usual end of a server
         finally:
@@ -61,6 +63,26 @@ class Running:
         """Stop it, from another thread."""
         self._server.should_exit = True
         self._ending.set()
+
+    @contextmanager
+    def _stopped_by_hang_up(self) -> Iterator[None]:
+        """Also stop when the terminal is closed, for which Uvicorn has no handler."""
+        before = signal.getsignal(signal.SIGHUP)
+        is_main = threading.current_thread() is threading.main_thread()
+        if not is_main or before == signal.SIG_IGN:  # nohup ignores it
+            yield
+            return
+
+        def hang_up(number: int, frame: object) -> None:
+            signal.signal(number, signal.SIG_IGN)  # a shell sends it again
+            self.stop()
+
+        signal.signal(signal.SIGHUP, hang_up)
+        try:
+            yield
+        finally:
+            if signal.getsignal(signal.SIGHUP) == hang_up:
+                signal.signal(signal.SIGHUP, before)
 
     def _supervise(self) -> None:
         processes = [self._start() for _ in range(self._workers)]
@@ -91,8 +113,9 @@ class Running:
 
 def _work(make_app: Callable[[], "FastAPI"], listening: socket.socket) -> None:
     """Serve as a worker, as long as the process that started it lives."""
-    # Ctrl-C reaches every process of a terminal; the first one stops the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C, or closing it, reaches every process of a terminal; the first one stops the others.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     server = _server(make_app())
     parent = parent_process()
 

@@ -58,6 +58,12 @@ def test_few_new_images_change_little() -> None:
     assert more.spread == pytest.approx(EARLIER.spread, rel=0.05)
 
 
+def test_what_new_images_lack_is_as_uncertain_as_it_is_much() -> None:
+    more = with_growth(EARLIER, first_images(GROWN.dataset, OLD), GROWN.dataset)
+    assert more is not None
+    assert more.spread * more.mean >= more.mean - EARLIER.mean > EARLIER.mean
+
+
 def test_a_new_class_may_lack_as_much_as_it_has() -> None:
     before = first_images(GROWN.dataset, OLD)
     drawn = tuple(Box(10_000 + n, n, 2, (0, 0, 9, 9)) for n in range(1, 31))

@@ -257,6 +257,13 @@ def test_few_reviews_and_breaks_change_costs_little() -> None:
     assert COSTS.drawing < one.drawing < 11
 
 
+def test_reviews_on_sheets_do_not_change_costs() -> None:
+    """A sheet opens no image, and an image's share of its time is a guess."""
+    one = work(3, 0, 0, 20)
+    assert estimated_costs([one], COSTS) != COSTS
+    assert estimated_costs([replace(one, partial=True)], COSTS) == COSTS
+
+
 def test_boxes_go_on_sheets_where_that_takes_less_time() -> None:
     def on_sheets(boxes: int, costs: ReviewCosts = COSTS, *, crops_do: bool = True) -> bool:
         one = replace(outlook(1, boxes, *[0.9] * boxes), crops_do=crops_do)

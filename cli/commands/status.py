@@ -114,10 +114,10 @@ def status(
     if found.estimate:
         table(
             "Objects by class, estimated",
-            ("class", "with a box", "without"),
+            ("class", "with a box", "without", "90% interval"),
             [
-                (name, boxes, round(missing))
-                for name, (boxes, missing) in found.estimate.by_class.items()
+                (name, own.boxes, round(own.missing), _to(own.interval))
+                for name, own in found.estimate.by_class.items()
             ],
         )
     if found.reviewers:
@@ -135,6 +135,10 @@ def status(
         say(_age_line(found, newer, command("review", folder)))
     if found.up:
         show_next(found.up, folder, workspace.settings().rounds.stop_at)
+
+
+def _to(interval: tuple[float, float] | None) -> str:
+    return f"{interval[0]:.0f} to {interval[1]:.0f}" if interval else "-"
 
 
 def _newer_reviews(workspace: Workspace, found: "WorkspaceStatus") -> bool | None:

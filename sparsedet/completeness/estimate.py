@@ -42,6 +42,9 @@ _MANY = 10.0
 _LEAST_VARIANCE = 0.25
 _LEFTOVER_SPREAD = 0.5
 """The same for objects left after an image's mined boxes were judged."""
+_CLASS_SPREAD = 0.4
+"""Relative error of the shares of small classes: of 484 intervals of classes, 94 % held the truth
+(`benchmarks/results/tried.md`)."""
 _CHOSEN_WEIGHT = 0.3
 """Weight of an image that was not drawn at random ..."""
 _CHOSEN_MOST = 15.0
@@ -54,6 +57,8 @@ class ClassCompleteness:
 
     boxes: int
     missing: float
+    missing_low: float
+    missing_high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +280,21 @@ class Missing:
         over = max(1 / (weight + other) - mean, mean / _MANY)
         return Missing(by_image, mean**2 / over)
 
+    def interval(self, share: float = 1.0) -> tuple[float, float]:
+        """Return the bounds of the `INTERVAL` of the total, or of a class.
+
+        Args:
+            share: the share of the class in the total, 0 to 1; the smaller, the less certain it is.
+        """
+        mean = share * sum(self.by_image.values())
+        if not mean:
+            return 0.0, 0.0
+        # Poisson with a gamma-distributed mean.
+        shape = 1 / (1 / self.shape + (1 - share) * _CLASS_SPREAD**2)
+        chance, tail = shape / (shape + mean), (1 - INTERVAL) / 2
+        low, high = nbinom.ppf((tail, 1 - tail), shape, chance).tolist()
+        return low, high
+
     @property
     def count(self) -> Count | None:
         """The total; None: none is expected."""
@@ -300,14 +320,7 @@ def estimate(
         audited: number of completed blind-sample images.
     """
     mean = sum(missing.by_image.values())
-    # Poisson with a gamma-distributed mean.
-    chance = missing.shape / (missing.shape + mean) if mean else 1.0
-    tail = (1 - INTERVAL) / 2
-    low, high = (
-        (float(nbinom.ppf(q, missing.shape, chance)) for q in (tail, 1 - tail))
-        if mean
-        else (0.0, 0.0)
-    )
+    low, high = missing.interval()
     counts = dataset.counts()
     of_class = by_class(dataset, candidates, fitted, mean)
     return Completeness(
@@ -320,7 +333,11 @@ def estimate(
         complete_images=sum(map(dataset.is_complete, dataset.images)),
         images=len(dataset.images),
         by_class={
-            category.name: ClassCompleteness(counts[category.name], of_class[category.id])
+            category.name: ClassCompleteness(
+                counts[category.name],
+                of_class[category.id],
+                *missing.interval(of_class[category.id] / mean if mean else 0.0),
+            )
             for category in dataset.categories
         },
     )

@@ -69,6 +69,9 @@ class _Known(_Fields):
 class _ClassEstimate(_Fields):
     boxes: int
     missing: float
+    # Not in rounds of older versions.
+    missing_low: float | None = None
+    missing_high: float | None = None
 
 
 class _Estimate(_Fields):

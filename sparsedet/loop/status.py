@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from sparsedet.annotations.class_marks import ClassMarks
 from sparsedet.errors import SparseDetError
@@ -24,6 +25,18 @@ from sparsedet.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
+class ClassStatus:
+    """Objects of a class, by a round's last estimate."""
+
+    boxes: int
+    """Those with a box."""
+    missing: float
+    """Expected number of those without one ..."""
+    interval: tuple[float, float] | None
+    """... and the bounds of its 90 % interval; None: an older version made the estimate."""
+
+
+@dataclass(frozen=True, slots=True)
 class EstimateStatus:
     """How complete the annotations are, by a round's last estimate."""
 
@@ -34,8 +47,8 @@ class EstimateStatus:
     low: float
     high: float
     """Bounds of the share's 90 % interval."""
-    by_class: Mapping[str, tuple[int, float]]
-    """Category name -> objects with a box, and expected number without one."""
+    by_class: Mapping[str, ClassStatus]
+    """By category name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,10 +259,14 @@ def _estimate(folder: RoundFolder) -> EstimateStatus | None:
         share=content["share"],
         low=content["low"],
         high=content["high"],
-        by_class={
-            name: (own["boxes"], own["missing"]) for name, own in content["by_class"].items()
-        },
+        by_class={name: _of_class(own) for name, own in content["by_class"].items()},
     )
+
+
+def _of_class(content: Mapping[str, Any]) -> ClassStatus:
+    low, high = content.get("missing_low"), content.get("missing_high")
+    interval = None if low is None or high is None else (low, high)
+    return ClassStatus(content["boxes"], content["missing"], interval)
 
 
 def skipped_line(images: int) -> str:

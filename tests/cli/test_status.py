@@ -70,6 +70,20 @@ def test_rounds_and_classes_are_tables(workspace: Workspace) -> None:
     assert "skipped" not in result.err
 
 
+def test_the_estimate_has_an_interval_by_class(workspace: Workspace) -> None:
+    # The second class is from a round of an older version.
+    by_class = {
+        "cat": {"boxes": 40, "missing": 11.6, "missing_low": 6.0, "missing_high": 19.0},
+        "dog": {"boxes": 2, "missing": 3.2},
+    }
+    content = {"text": "42 of 57", "share": 0.74, "low": 0.6, "high": 0.8, "by_class": by_class}
+    (workspace.root / "rounds" / "002" / "estimate.json").write_text(json.dumps(content))
+    rows = [line.split() for line in sparsedet("status", workspace.root).out.splitlines()]
+    assert ["class", "with", "a", "box", "without", "90%", "interval"] in rows
+    assert ["cat", "40", "12", "6", "to", "19"] in rows
+    assert ["dog", "2", "3", "-"] in rows
+
+
 def test_reviewers_are_compared(workspace: Workspace) -> None:
     with closing(Ledger(workspace.ledger)) as ledger:
         twice = read(

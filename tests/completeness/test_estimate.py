@@ -131,6 +131,26 @@ def test_the_classes_share_the_total_out() -> None:
     assert sum(own.missing for own in standing.by_class.values()) == pytest.approx(standing.missing)
 
 
+def test_the_interval_of_a_class_is_wider_than_its_share_of_the_total() -> None:
+    missing = Missing({1: 60.0, 2: 40.0}, shape=50.0)
+    low, high = missing.interval()
+    assert low < 100 < high
+    half_low, half_high = missing.interval(0.5)
+    assert half_low < low / 2 < 50 < high / 2 < half_high
+    # A class that is all that is missing is as certain as the total.
+    assert missing.interval(1.0) == (low, high)
+    assert missing.interval(0.0) == (0.0, 0.0)
+
+
+def test_a_class_has_an_interval_around_its_number() -> None:
+    found = assessed(with_two_classes(scene())).completeness
+    cell = found.by_class["cell"]
+    assert cell.missing_low < cell.missing < cell.missing_high
+    # All that is missing is of this class.
+    assert cell.missing_low == pytest.approx(found.missing_low, abs=1)
+    assert cell.missing_high == pytest.approx(found.missing_high, abs=1)
+
+
 def test_what_an_earlier_model_let_expect_counts_until_it_is_found() -> None:
     own = Missing({1: 3.0, 2: 1.0}, shape=12.0)
     doubted = own.with_earlier(Count(24.0, 0.35), found=6)

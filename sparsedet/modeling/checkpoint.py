@@ -14,7 +14,7 @@ from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import RunError, StoppedRunError
 from sparsedet.modeling.cpu import speed_up
 from sparsedet.runtime.resources import limit_threads
-from sparsedet.wording import first_of
+from sparsedet.wording import counted, first_of
 
 NAMED_IN_ERRORS = 3
 """Maximum number of parameters named in an error; their names are long."""
@@ -113,7 +113,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
             if names
         ]
         raise RunError(
-            f"{path}: {count} parameters differ from the configuration's model; {'; '.join(kinds)}"
+            f"{path}: {counted(count, 'parameter differs', 'parameters differ')} from the "
+            f"configuration's model; {'; '.join(kinds)}"
         )
     model.load_state_dict(weights)
 

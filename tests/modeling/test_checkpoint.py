@@ -50,7 +50,7 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ({"weight": torch.zeros(2, 3)}, "1 parameters differ.*; not in the file: bias$"),
+        ({"weight": torch.zeros(2, 3)}, "1 parameter differs from.*; not in the file: bias$"),
         (
             {"weight": torch.zeros(9, 3), "bias": torch.zeros(2)},
             r"of different shape: weight \(9, 3\) in the file, \(2, 3\) in the model",

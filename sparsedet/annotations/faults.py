@@ -82,7 +82,9 @@ CLASS_TWICE = FaultKind("class-twice", "duplicate classes", "merged")
 CLASS_UNUSED_ROOT = FaultKind(
     "class-unused-root", "root classes without boxes, as written by Roboflow", "left out"
 )
-CLASS_ALIKE = FaultKind("class-alike", "class names that differ only in case or spaces", "kept")
+CLASS_ALIKE = FaultKind(
+    "class-alike", "class names that differ only in case, spaces or Unicode form", "kept"
+)
 LABELS_WITHOUT_IMAGE = FaultKind(
     "labels-without-image", "label files without an image", "left out", "image"
 )

@@ -1,5 +1,6 @@
 """Inspect a dataset: read it with all its faults, its splits, and every image."""
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -179,9 +180,12 @@ def _look_at_boxes(dataset: Dataset, faults: Faults) -> None:
 def _look_at_classes(dataset: Dataset, faults: Faults) -> None:
     alike: dict[str, list[str]] = defaultdict(list)
     for category in dataset.categories:
-        alike["".join(category.name.split()).casefold()].append(category.name)
+        # macOS writes some letters as two characters.
+        name = unicodedata.normalize("NFC", category.name).casefold()
+        alike["".join(unicodedata.normalize("NFC", name).split())].append(category.name)
     for names in alike.values():
         if len(names) > 1:
-            where = " / ".join(repr(name) for name in names)
+            same = len({unicodedata.normalize("NFC", name) for name in names}) < len(names)
+            where = " / ".join(ascii(name) if same else repr(name) for name in names)
             message = f"{faults.source}: classes {where} may be one; rename them"
             faults.note(kinds.CLASS_ALIKE, where, message)

@@ -175,6 +175,20 @@ def test_a_repaired_copy_has_no_faults_and_the_right_values(tmp_path: Path) -> N
     )
 
 
+def test_class_names_in_two_unicode_forms_are_alike(tmp_path: Path) -> None:
+    write_image(tmp_path / "images/a.jpg")
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", **SIZE}],
+        "annotations": [],
+        "categories": [{"id": 1, "name": "caf\u00e9"}, {"id": 2, "name": "cafe\u0301"}],
+    }
+    write(tmp_path, "annotations.json", json.dumps(content))
+    made = sparsedet_here("inspect", tmp_path, "--json")
+    assert _counts(made.json()) == {"class-alike": 1}
+    said = sparsedet_here("inspect", tmp_path).out
+    assert r"'caf\xe9' / 'cafe\u0301'" in said  # which look the same
+
+
 def test_lvis_files_with_a_fault_keep_their_images(tmp_path: Path) -> None:
     """They name images by their address only."""
     for name in ("train2017/1.jpg", "val2017/2.jpg"):

@@ -10,8 +10,9 @@ from typing import Any
 from sparsedet.atomic_io import read_json, write_text
 
 from .loop_arm import loop
-from .setting import make_setting
+from .setting import Setting, make_setting
 
+ARMS = ("ours", "sure-first")
 DROPS = (0.3, 0.5, 0.7)
 RECIPES = ("random", "skip-small", "skip-crowded")
 BUDGET = 0.2
@@ -23,6 +24,7 @@ def main(description: str) -> None:
     """Compute missing rounds, then the table."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--data", nargs="+", required=True, help="folders, or digits")
+    parser.add_argument("--arm", choices=ARMS, default=ARMS[0])
     parser.add_argument("--iterations", type=int, default=150, help="of each training")
     parser.add_argument("--work", type=Path, default=Path("artifacts/intervals"))
     parser.add_argument("--results", type=Path, default=_RESULTS)
@@ -38,13 +40,24 @@ def main(description: str) -> None:
                 recipe=recipe,
             )
             figures = options.results / "rounds"
-            if not list(figures.glob(f"{setting.name}-{drop:g}-s{seed}-*.json")):
+            if not (figures / f"{setting.name}-{drop:g}-s{seed}-{options.arm}-r1.json").exists():
                 print(f"{setting.name}, {drop:.0%} removed, seed {seed}", flush=True)
-                loop(setting, "ours", figures, lambda line: None, plan=((BUDGET, GOAL),))
+                _round(setting, options.arm, figures)
     files = sorted((options.results / "rounds").glob("*.json"))
     text = table([{**read_json(file), "name": file.stem} for file in files])
     write_text(options.results / "intervals.md", text)
     print(text)
+
+
+def _round(setting: Setting, arm: str, figures: Path) -> None:
+    if arm == "ours":
+        loop(setting, arm, figures, _nothing, plan=((BUDGET, GOAL),))
+    else:
+        loop(setting, arm, figures, _nothing, plan=((1.0, GOAL),), mode="auto", sure_first=True)
+
+
+def _nothing(line: str) -> None:
+    """Say nothing."""
 
 
 def _grid() -> list[tuple[str, float, int]]:
@@ -73,7 +86,9 @@ def table(rounds: Iterable[dict[str, Any]]) -> str:
         estimate, truth = one["estimate"], one["share"]
         holds = estimate["low"] <= truth <= estimate["high"]
         width = 100 * (estimate["high"] - estimate["low"])
-        for group in ("all", one["name"].partition("-")[0]):
+        data = one["name"].partition("-")[0]
+        arm = next(arm for arm in ARMS if f"-{arm}-r" in one["name"])
+        for group in (arm, f"{arm}, {data}"):
             groups[group].append((holds, width))
         lines.append(
             f"| {one['name']} | {truth:.1%} | {estimate['share']:.1%} | "

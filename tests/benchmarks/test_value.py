@@ -116,14 +116,20 @@ def test_promises_are_summed_over_seeds_and_kept_apart_by_round(tmp_path: Path) 
 def test_intervals_that_hold_the_truth_are_counted() -> None:
     text = table(
         {
-            "name": f"{name}-0.5-s1-ours-r1",
+            "name": f"{name}-0.5-s1-{arm}-r1",
             "share": truth,
             "estimate": {"share": 0.8, "low": 0.75, "high": 0.85},
         }
-        for name, truth in (("cats", 0.8), ("cats", 0.86), ("dogs", 0.76))
+        for name, truth, arm in (
+            ("cats", 0.8, "ours"),
+            ("cats", 0.86, "ours"),
+            ("dogs", 0.76, "ours"),
+            ("dogs", 0.76, "sure-first"),
+        )
     )
-    assert "- all: 2 of 3 hold the truth, mean width 10.0 points" in text
-    assert "- cats: 1 of 2 hold the truth" in text
+    assert "- ours: 2 of 3 hold the truth, mean width 10.0 points" in text
+    assert "- ours, cats: 1 of 2 hold the truth" in text
+    assert "- sure-first, dogs: 1 of 1 hold the truth" in text
 
 
 def test_boxes_that_got_in_and_show_nothing_are_counted(digits: Setting) -> None:

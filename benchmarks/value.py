@@ -3,10 +3,10 @@
     python benchmarks/value.py --data DIR --drop 0.7 --seed 1 [--arms ours plain ...]
 
 DIR contains `train.json` (a COCO file with all boxes) and `images/`; the name `digits` stands for
-generated scenes. A share of the boxes is removed, and a scripted reviewer restores boxes, at 2 s to
-open an image, 0.7 s to check a mined box, 2.5 s to delete or correct one, and 7 s to draw one
-(extreme clicking, Papadopoulos et al., ICCV 2017). Objects that the published labels lack, in
-`unlabelled_train.json`, are neither missing nor wrong.
+generated scenes, `digit` for 300 of them with one class. A share of the boxes is removed, and a
+scripted reviewer restores boxes, at 2 s to open an image, 0.7 s to check a mined box, 2.5 s to
+delete or correct one, and 7 s to draw one (extreme clicking, Papadopoulos et al., ICCV 2017).
+Objects that the published labels lack, in `unlabelled_train.json`, are neither missing nor wrong.
 
 The arms (see `value/arms.py` and `value/loop_arm.py`):
 

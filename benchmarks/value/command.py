@@ -21,7 +21,7 @@ _RESULTS = Path(__file__).parents[1] / "results" / "value"
 def main(description: str) -> None:
     """Compute missing curves, then the table and the picture."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
-    parser.add_argument("--data", required=True, help="a folder, or digits")
+    parser.add_argument("--data", required=True, help="a folder, digits or digit")
     parser.add_argument("--drop", type=float, default=0.7)
     parser.add_argument("--recipe", default="random", help="what removes boxes")
     parser.add_argument("--seed", type=int, default=1)

@@ -1,10 +1,10 @@
 """The common start of the benchmarks on reviewers' time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sparsedet.annotations import Box, Dataset, read_coco
+from sparsedet.annotations import Box, Category, Dataset, read_coco
 from sparsedet.simulation import Behaviour, Reviewer, read_neutral
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.simulation.truth import TrueObject, true_objects
@@ -13,7 +13,9 @@ from sparsedet.sparsify import load_recipe, remove_boxes
 from .curves import Curve, regions_of, shown_objects
 
 _DIGITS = "digits"
-_SCENES = 100
+_DIGIT = "digit"
+"""The same, more of them, with a single class: enough boxes for acceptance by sample."""
+_SCENES = {_DIGITS: 100, _DIGIT: 300}
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def make_setting(
     """Return a dataset without a share of its boxes.
 
     Args:
-        data: a folder with `train.json` and `images/`, or `digits` for generated scenes.
+        data: a folder with `train.json` and `images/`, or generated scenes: `digits`, or `digit`
+            for more of them with a single class.
         work: the folder of all trainings.
         drop: the share of boxes to remove.
         seed: of the removal, of trainings and of the reviewer.
@@ -62,9 +65,11 @@ def make_setting(
         recipe: name of the removal recipe; if not `random`, it is part of the setting's name.
     """
     neutral: tuple[Box, ...] = ()
-    if data == _DIGITS:
-        images = work / f"{_DIGITS}-scenes"
-        full, name = make_scenes(_SCENES, images, seed=1), _DIGITS
+    if data in _SCENES:
+        images = work / f"{data}-scenes"
+        full, name = make_scenes(_SCENES[data], images, seed=1), data
+        if data == _DIGIT:
+            full = _with_one_class(full)
     else:
         folder = Path(data)
         full, name, images = (
@@ -90,3 +95,9 @@ def make_setting(
         work=(work / f"{name}-{drop:g}-s{seed}").resolve(),
         reviewer=Reviewer(full, neutral, Behaviour(), seed),
     )
+
+
+def _with_one_class(dataset: Dataset) -> Dataset:
+    """Return a dataset whose boxes are all of the class `digit`."""
+    boxes = tuple(replace(box, category_id=1) for box in dataset.boxes)
+    return replace(dataset, categories=(Category(1, _DIGIT),), boxes=boxes)

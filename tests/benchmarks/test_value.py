@@ -23,6 +23,13 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     return make_setting("digits", work, drop=0.7, seed=1, iterations=1)
 
 
+def test_scenes_of_one_class_hold_all_digits(tmp_path: Path) -> None:
+    one = make_setting("digit", tmp_path, drop=0.7, seed=1, iterations=1)
+    assert [category.name for category in one.full.categories] == ["digit"]
+    assert one.full.counts() == {"digit": len(one.full.boxes)}
+    assert len(one.sparse.boxes) == pytest.approx(0.3 * len(one.full.boxes), abs=1)
+
+
 def test_by_hand_every_missing_object_is_drawn(digits: Setting) -> None:
     curve = by_hand(digits)
     missing = len(digits.full.boxes) - len(digits.sparse.boxes)

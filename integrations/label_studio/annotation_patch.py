@@ -5,7 +5,7 @@ brushes, texts, boxes of other controls and other images) are kept. If one contr
 another one labels, a box consists of two results.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,8 +41,8 @@ def patched(
 
     A changed box gets its new value and keeps all other keys. Removing a box also removes results
     that share its id and relations that point to it, and regions grouped under it move up to its
-    parent, as in the editor. An added box keeps its reviewer's notes. Boxes that share an id get
-    new, distinct ids.
+    parent, as in the editor. An added box keeps its reviewer's notes, and its group if the region
+    that it is grouped under is there. Boxes that share an id get new, distinct ids.
 
     Args:
         results: the annotation's `result` list.
@@ -81,12 +81,15 @@ def patched(
             after.append(result)
     taken = {id for id in map(stored_id, after) if id is not None}
     taken |= {id for id in result_ids(after, config) if id is not None}
+    added: list[Result] = []
     for id, decision in change.added.items():
         # For example, a polygon may have the id by now.
         free = next(
             name for name in (id, *(f"{id}-{n}" for n in range(2, 99))) if name not in taken
         )
-        after += _new(free, decision.region, config, size)
+        added += _new(free, decision.region, config, size)
+    there = taken | set(map(stored_id, added))
+    after += (_ungrouped_from_missing(result, there) for result in _regrouped(added, parents))
     if change.marks_complete:
         after = _with_mark(after, config)
     return with_classes(after, change.completed_classes, config)
@@ -231,8 +234,15 @@ def _regrouped(results: Sequence[Result], removed: Mapping[str, Any]) -> Iterato
         left = dict(removed)
         while isinstance(parent, str) and parent in left:
             parent = left.pop(parent)
-        rest = {key: value for key, value in result.items() if key != "parentID"}
+        rest = _ungrouped_from_missing(result, ())
         yield {**rest, "parentID": parent} if parent else rest
+
+
+def _ungrouped_from_missing(result: Result, there: Collection[str | None]) -> Result:
+    """Return a result without the region that it is grouped under, unless that is there."""
+    if result.get("parentID") in there:
+        return result
+    return {key: value for key, value in result.items() if key != "parentID"}
 
 
 def _ends(result: object) -> set[str]:

@@ -104,6 +104,23 @@ def test_what_is_grouped_under_a_deleted_box_moves_up_as_in_the_editor() -> None
     assert every == [outline, source[4]]
 
 
+def test_an_added_box_is_grouped_only_under_regions_that_are_there() -> None:
+    """In the review, it may be grouped under a rejected box or one that the source has lost."""
+    shown = [box("h"), box("g", 20.0), mined("m1"), mined("m2", 0.0)]
+    under = {parent: mined("m1", parentID=parent) for parent in ("h", "m2", "g", "n")}
+    nested = mined("m2", 0.0, parentID="m1")
+
+    reviewed = review(shown, box("h"), under["h"], nested)
+    assert merge([box("h"), box("g", 20.0)], reviewed) == [box("h"), under["h"], nested]
+    for parent in ("m2", "g", "n"):
+        assert merge([box("h")], review(shown, box("h"), under[parent])) == [box("h"), mined("m1")]
+    # Deleted in the review only after the earlier reviewer had grouped it.
+    earlier = review(shown, box("h"), box("g", 20.0, parentID="h"), under["g"])
+    grouped = [box("h"), box("g", 20.0, parentID="h")]
+    later = review([*grouped, under["g"]], box("h"), under["g"])
+    assert merge(grouped, earlier, later) == [box("h"), under["h"]]
+
+
 def test_an_accepted_box_is_written_for_the_image_that_it_is_on() -> None:
     """A region that was pasted from another image carries that one's size."""
     pasted = mined("m1", original_width=1280, original_height=960)

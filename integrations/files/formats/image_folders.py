@@ -150,12 +150,12 @@ class FolderLinks:
 
     def follow(self, entry: "os.DirEntry[str]") -> bool:
         """Return whether to look into a folder, which need not be a link."""
-        if entry.is_dir(follow_symlinks=False):
-            return True
+        if not entry.is_symlink():
+            return entry.is_dir()
+        if not Path(entry.path).is_dir():
+            return False
         inner = Path(os.path.relpath(entry.path, self._root)).parts
         if not any(map(self._is_part, (self._root.name, *inner))):
-            return False
-        if not Path(entry.path).is_dir():
             return False
         target = Path(entry.path).resolve()
         if any(target.is_relative_to(s) or s.is_relative_to(target) for s in self._seen):

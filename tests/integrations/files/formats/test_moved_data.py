@@ -1,6 +1,7 @@
 """Data that was moved: parts on another disk, lists of another machine, leftovers of macOS."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from sparsedet.annotations.faults import Faults
 from sparsedet.errors import AnnotationError
 from sparsedet.formats import detect_format, load_format, read_dataset
+from sparsedet.integrations.files.formats.image_folders import list_files
 from tests.integrations.files.formats.datasets import write, write_image
 
 LINE = "0 0.5 0.5 0.2 0.2\n"
@@ -51,6 +53,24 @@ def test_a_folder_of_images_or_labels_may_be_a_link(part: str, train: str, tmp_p
         write(folder, f"labels/{name}.txt", LINE)
     _to_another_disk(folder, part)
     assert len(read_dataset(folder).dataset.boxes) == 2
+
+
+def test_a_listing_does_not_ask_for_each_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data have 100,000 images, and may be on the disk of another machine."""
+    for number in range(200):
+        write(tmp_path, f"images/{number}.jpg", "")
+    asked: list[Path] = []
+    stat = Path.stat
+
+    def counting(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        asked.append(path)
+        return stat(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", counting)
+    assert len(list_files(tmp_path, {".jpg"})) == 200
+    assert len(asked) < 20
 
 
 def test_folders_of_splits_may_be_links(tmp_path: Path) -> None:

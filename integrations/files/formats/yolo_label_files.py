@@ -82,6 +82,8 @@ def with_unlisted_images(
         images: the image folder.
         used: image of the data -> its label file.
     """
+    if not paths:
+        return []
     folders: dict[Path, set[Path]] = defaultdict(set)
     for name, path in used.items():
         folders[normal(path).parent].add(normal(images / name).parent)

@@ -10,17 +10,11 @@ from sparsedet.annotations import Dataset
 from sparsedet.completeness.candidate_file import CandidateFile
 from sparsedet.completeness.costs import ReviewCosts
 from sparsedet.completeness.estimate import (
-    PRIOR_RATIO,
     Completeness,
     Missing,
-    Ratio,
-    doubtful_share,
     estimate,
-    leftover_ratio,
     only_candidates,
     remaining,
-    updated_ratio,
-    with_doubt,
 )
 from sparsedet.completeness.evidence import Found, read_evidence
 from sparsedet.completeness.expected_missing import expected_missing, still_open
@@ -33,6 +27,14 @@ from sparsedet.completeness.expected_precision import (
 from sparsedet.completeness.object_count import Count
 from sparsedet.completeness.precision_likelihood import Coefficients
 from sparsedet.completeness.queue import Outlook, ShownBox, plan_queue
+from sparsedet.completeness.ratio import (
+    PRIOR_RATIO,
+    Ratio,
+    doubtful_share,
+    leftover_ratio,
+    updated_ratio,
+    with_doubt,
+)
 from sparsedet.completeness.selection import Selection
 from sparsedet.completeness.unmarked import NOWHERE, BoxesOnly, marking_rate, with_unmarked
 from sparsedet.mining.candidates import Candidates

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from sparsedet.atomic_io import read_json, write_json
-from sparsedet.completeness.estimate import Ratio
 from sparsedet.completeness.object_count import Count
 from sparsedet.completeness.precision_likelihood import Coefficients
+from sparsedet.completeness.ratio import Ratio
 from sparsedet.errors import SparseDetError
 from sparsedet.mining.candidates import Candidates
 from sparsedet.reading import ODD_VALUES

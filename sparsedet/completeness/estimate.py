@@ -10,8 +10,9 @@ who sees a model's boxes overlooks what the model overlooked.
 Without a blind sample the estimate rests on the model, and its interval is wider.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
 
@@ -20,35 +21,24 @@ from numpy.typing import NDArray
 from scipy.stats import nbinom
 
 from sparsedet.annotations import Dataset
-from sparsedet.completeness.evidence import Evidence, Found
+from sparsedet.completeness.evidence import Evidence
 from sparsedet.completeness.expected_missing import ExpectedMissing, by_class
 from sparsedet.completeness.expected_precision import ExpectedPrecision
 from sparsedet.completeness.object_count import Count
+from sparsedet.completeness.ratio import PRIOR_RATIO, Ratio
 from sparsedet.mining.candidates import Candidates
 from sparsedet.wording import counted
 
 INTERVAL = 0.9
 """Probability that an interval contains the true value."""
-_MODEL_SPREAD = 0.3
-"""Prior standard deviation of the ratio: the relative error of a model's own account of what is
-missing ..."""
-_SPREAD_PER_DOUBT = 0.75
-"""... or less: this times the doubtful share of what it expects."""
-_LEAST_SPREAD = 0.1
 _LATER_SPREAD = 1.0
 """Relative error of a later model's account if little is left ..."""
 _MANY = 10.0
 """... decreasing above this number of objects."""
 _LEAST_VARIANCE = 0.25
-_LEFTOVER_SPREAD = 0.5
-"""The same for objects left after an image's mined boxes were judged."""
 _CLASS_SPREAD = 0.4
 """Relative error of the shares of small classes: of 484 intervals of classes, 94 % held the truth
 (`benchmarks/results/tried.md`)."""
-_CHOSEN_WEIGHT = 0.3
-"""Weight of an image that was not drawn at random ..."""
-_CHOSEN_MOST = 15.0
-"""... up to this many objects: what is left after the best images is harder to see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,91 +101,6 @@ class Completeness:
         return text
 
 
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """Ratio of found to expected missing objects: a gamma distribution."""
-
-    shape: float
-    rate: float
-
-    @property
-    def mean(self) -> float:
-        """Its mean."""
-        return self.shape / self.rate
-
-
-PRIOR_RATIO = Ratio(_MODEL_SPREAD**-2, _MODEL_SPREAD**-2)
-"""Prior of the ratio."""
-_PRIOR_LEFTOVER = Ratio(_LEFTOVER_SPREAD**-2, _LEFTOVER_SPREAD**-2)
-
-
-def updated_ratio(found: Sequence[Found], expected: ExpectedMissing, prior: Ratio) -> Ratio:
-    """Return the posterior ratio after images were completed.
-
-    Args:
-        found: findings on them.
-        expected: the expectation there.
-        prior: the prior ratio.
-    """
-    shape, rate = prior.shape, prior.rate
-    chosen = sum(image.objects for image in found if not image.audit)
-    chosen_weight = min(_CHOSEN_WEIGHT, _CHOSEN_MOST / max(chosen, 1))
-    for image in found:
-        weight = 1.0 if image.audit else chosen_weight
-        shape += weight * image.objects
-        rate += weight * expected.by_image.get(image.image_id, 0.0)
-    return Ratio(shape, rate)
-
-
-def doubtful_share(
-    left: ExpectedMissing, candidates: Candidates, fitted: ExpectedPrecision
-) -> float:
-    """Return which share of the expected objects is in doubt, 0 to 1.
-
-    These are objects that the model can't see, and candidates that show one perhaps: their variance
-    as a share of their number.
-
-    Args:
-        left: what is expected.
-        candidates: those it was expected from.
-        fitted: calibrated on them.
-    """
-    on_images = np.isin(candidates.image_ids, list(left.seen))
-    chances = fitted.of_object(candidates)[on_images]
-    unseen = sum(left.unseen.values())
-    total = float(chances.sum()) + unseen
-    return (float((chances * (1 - chances)).sum()) + unseen) / total if total else 1.0
-
-
-def with_doubt(ratio: Ratio, doubt: float) -> Ratio:
-    """Return a ratio as certain as the model is of what it expects.
-
-    Where nearly every candidate surely shows an object, or surely none, there is little to err
-    about: after one round on digits the error was 8 % of the missing objects at a doubt of 0.2, on
-    cards and blood cells 18 % at 0.3 to 0.6 (`benchmarks/intervals.py`).
-
-    Args:
-        ratio: with the prior of a model whose doubt is unknown.
-        doubt: see `doubtful_share`.
-    """
-    spread = min(max(_SPREAD_PER_DOUBT * doubt, _LEAST_SPREAD), _MODEL_SPREAD)
-    more = spread**-2 - _MODEL_SPREAD**-2
-    return Ratio(ratio.shape + more, ratio.rate + more)
-
-
-def leftover_ratio(found: Sequence[Found], not_shown: ExpectedMissing) -> Ratio:
-    """Return the ratio for objects left after judging mined boxes, given completed images.
-
-    Most missing objects are found by their box. The uncertainty of the rest is separate.
-
-    Args:
-        found: findings on completed images.
-        not_shown: the expectation there, without the objects of shown boxes.
-    """
-    with_boxes = [replace(image, objects=image.not_shown) for image in found if not image.audit]
-    return updated_ratio(with_boxes, not_shown, _PRIOR_LEFTOVER)
-
-
 def only_candidates(
     expected: ExpectedMissing,
     candidates: Candidates,
@@ -243,6 +148,11 @@ class Missing:
     shape: float
     """Shape of the gamma distribution of the mean number."""
 
+    @cached_property
+    def total(self) -> float:
+        """The number on all images; once, since every class has an interval of its own."""
+        return sum(self.by_image.values())
+
     @classmethod
     def of(cls, *parts: tuple[ExpectedMissing, Ratio]) -> "Missing":
         """Return it for parts of the images, each with its own found-to-expected ratio."""
@@ -267,7 +177,7 @@ class Missing:
             earlier: objects missing when the candidates were found.
             found: number of them that have got a box since.
         """
-        own = sum(self.by_image.values())
+        own = self.total
         variance = own + own**2 / self.shape
         variance += (_LATER_SPREAD * own) ** 2 / (1 + own / _MANY) + _LEAST_VARIANCE
         left = max(earlier.mean - found, 0.0)
@@ -286,7 +196,7 @@ class Missing:
         Args:
             share: the share of the class in the total, 0 to 1; the smaller, the less certain it is.
         """
-        mean = share * sum(self.by_image.values())
+        mean = share * self.total
         if not mean:
             return 0.0, 0.0
         # Poisson with a gamma-distributed mean.
@@ -298,8 +208,9 @@ class Missing:
     @property
     def count(self) -> Count | None:
         """The total; None: none is expected."""
-        total = sum(self.by_image.values())
-        return Count(total, (1 / self.shape + 1 / total) ** 0.5) if total > 0 else None
+        if self.total <= 0:
+            return None
+        return Count(self.total, (1 / self.shape + 1 / self.total) ** 0.5)
 
 
 def estimate(
@@ -319,13 +230,12 @@ def estimate(
         fitted: calibrated on them.
         audited: number of completed blind-sample images.
     """
-    mean = sum(missing.by_image.values())
     low, high = missing.interval()
     counts = dataset.counts()
-    of_class = by_class(dataset, candidates, fitted, mean)
+    of_class = by_class(dataset, candidates, fitted, missing.total)
     return Completeness(
         boxes=sum(counts.values()),
-        missing=mean,
+        missing=missing.total,
         missing_low=low,
         missing_high=high,
         basis="audit" if audited else "model",
@@ -336,7 +246,7 @@ def estimate(
             category.name: ClassCompleteness(
                 counts[category.name],
                 of_class[category.id],
-                *missing.interval(of_class[category.id] / mean if mean else 0.0),
+                *missing.interval(of_class[category.id] / (missing.total or 1.0)),
             )
             for category in dataset.categories
         },

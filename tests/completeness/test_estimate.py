@@ -9,8 +9,9 @@ from sparsedet.annotations import Box, Category, Dataset, Image
 from sparsedet.completeness.assessment import Assessment, assess
 from sparsedet.completeness.candidate_file import CandidateFile
 from sparsedet.completeness.costs import ReviewCosts
-from sparsedet.completeness.estimate import PRIOR_RATIO, Missing
+from sparsedet.completeness.estimate import Missing
 from sparsedet.completeness.object_count import Count
+from sparsedet.completeness.ratio import PRIOR_RATIO
 from sparsedet.completeness.selection import Selection
 from sparsedet.completeness.unmarked import BoxesOnly
 from tests.completeness.scenes import Scene, scene

@@ -12,11 +12,11 @@ from sparsedet.completeness.candidate_file import (
     read_candidates,
     write_candidates,
 )
-from sparsedet.completeness.estimate import Ratio
 from sparsedet.completeness.evidence import Found, read_evidence
 from sparsedet.completeness.expected_precision import BEFORE_REVIEWS
 from sparsedet.completeness.hiding import FEWEST_HIDDEN, MOST_HIDDEN, hide
 from sparsedet.completeness.proposals import hidden_from
+from sparsedet.completeness.ratio import Ratio
 from sparsedet.completeness.selection import limit_for
 from sparsedet.errors import SparseDetError
 from tests.completeness.scenes import candidates, scene

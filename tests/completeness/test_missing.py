@@ -2,16 +2,16 @@
 
 import pytest
 
-from sparsedet.completeness.estimate import (
+from sparsedet.completeness.estimate import Missing
+from sparsedet.completeness.evidence import Found
+from sparsedet.completeness.expected_missing import ExpectedMissing
+from sparsedet.completeness.ratio import (
     PRIOR_RATIO,
-    Missing,
     Ratio,
     leftover_ratio,
     updated_ratio,
     with_doubt,
 )
-from sparsedet.completeness.evidence import Found
-from sparsedet.completeness.expected_missing import ExpectedMissing
 
 
 def expected(**numbers: float) -> ExpectedMissing:

@@ -18,7 +18,6 @@ from sparsedet.wording import counted, first_of
 
 NAMED_IN_ERRORS = 3
 """Maximum number of parameters named in an error; their names are long."""
-"""Maximum number of differing parameter names that an error lists per kind."""
 _CLASS_SCORES = "roi_heads.box_predictor.cls_score.weight"
 _WEIGHTS_KEYS = ("model", "state_dict")
 """Keys of a checkpoint under which detectron2, sparsedet and others store the weights."""

@@ -7,13 +7,12 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 
 from sparsedet.errors import ToolError
+from sparsedet.wording import first_of
 
 from .projects import OddTask
 from .task_images import TaskImage
 
 logger = logging.getLogger(__name__)
-
-_MOST_IDS = 5
 
 
 class LeftOut:
@@ -124,11 +123,10 @@ def _named(image: int) -> str:
 
 
 def listed(images: Sequence[int]) -> str:
-    """Return the first tasks of images, as in "tasks 1, 2, 3, 4, 5, ..."."""
+    """Return the first tasks of images, as in "tasks 1, 2, 3, 4, 5 and 7 more"."""
     numberless = sum(image < 0 for image in images)
     tasks = sorted({_task(image) for image in images if image > 0})
     if numberless:
         without = f"{numberless} without an id"
         return f"{listed(tasks)}, {without}" if tasks else without
-    first = ", ".join(map(str, tasks[:_MOST_IDS]))
-    return f"task{'s' if len(tasks) > 1 else ''} {first}{', ...' if len(tasks) > _MOST_IDS else ''}"
+    return f"task{'s' if len(tasks) > 1 else ''} {first_of(tasks)}"

@@ -15,7 +15,7 @@ from sparsedet.errors import AnnotationError
 from sparsedet.formats import Loaded, match_split
 from sparsedet.loop.workspace import Workspace, locate
 from sparsedet.push_modes import Progress, no_progress
-from sparsedet.wording import counted
+from sparsedet.wording import counted, first_of
 
 from .coco_images import checked_files, plain_names, with_names_of
 from .coco_layout import CocoPart, find_images, find_parts, names_in, unread_files
@@ -25,9 +25,6 @@ from .once import warn_once
 from .other_tools.file_kinds import json_kind
 from .voc_layout import find_voc
 from .yolo_layout import is_yolo
-
-_MOST_NAMED = 5
-"""Maximum number of files in a warning."""
 
 
 class CocoFormat:
@@ -118,8 +115,7 @@ def _chosen(path: Path, split: str | None) -> Sequence[CocoPart]:
     if not parts or not parts[0].file.exists():
         locate(path, None)  # raises an error about what is missing
     if path.is_dir() and (others := unread_files(path, parts)):
-        names = [file.relative_to(path).as_posix() for file in others[:_MOST_NAMED]]
-        listed = ", ".join(names) + (", ..." if others[_MOST_NAMED:] else "")
+        listed = first_of(file.relative_to(path).as_posix() for file in others)
         files = counted(len(others), "COCO file is", "COCO files are")
         warn_once(f"{path}: {files} not read: {listed}; pass a file itself to read it")
     if split is None:

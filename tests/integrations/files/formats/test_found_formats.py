@@ -260,6 +260,17 @@ def test_files_that_are_in_no_split_are_named(
     assert f"{tmp_path}: {count} not read: {', '.join(unread)}; pass a file" in caplog.text
 
 
+def test_of_many_files_in_no_split_the_first_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("train", *(f"train_{number}" for number in range(8))):
+        write(tmp_path, f"{name}.json", _coco("a.jpg"))
+    write_image(tmp_path / "images/a.jpg")
+    _lenient(tmp_path)
+    first = ", ".join(f"train_{number}.json" for number in range(5))
+    assert f"8 COCO files are not read: {first} and 3 more; pass a file" in caplog.text
+
+
 def test_files_for_keypoints_are_passed_over(tmp_path: Path) -> None:
     write_image(tmp_path / "images/default/a.jpg")
     write(tmp_path, "annotations/instances_default.json", _coco("a.jpg"))

@@ -161,9 +161,7 @@ class CocoFiles:
 
     def _write(self, content: Any) -> None:
         data = b""
-        with suppress(
-            FileNotFoundError
-        ):  # a file that has changed since it was read is not replaced
+        with suppress(FileNotFoundError):  # then it is not replaced either
             data = self._path.read_bytes()
         replace_unchanged(self._path, self._digest, JsonStyle.of(data).encode(content))
 

@@ -21,7 +21,7 @@ _LONGEST_NAME = 230
 _HALF_WRITTEN = ".*.tmp"
 """Pattern of the names that `_temporary` returns."""
 _OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-_WRITER = re.compile(r"\..+\.([0-9]{1,9})\.tmp(-journal|-wal|-shm)?")
+_TEMPORARY = re.compile(r"\..+\.[0-9]{1,9}\.tmp(-journal|-wal|-shm)?")
 
 
 @contextmanager
@@ -168,13 +168,12 @@ def remove_half_written(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def writer_of(path: Path) -> int | None:
-    """Return the id of the process that writes, or wrote, a temporary file; None: it is none.
+def is_half_written(path: Path) -> bool:
+    """Return whether a file or folder has a temporary name.
 
     SQLite's files of a temporary ledger are temporary, too.
     """
-    found = _WRITER.fullmatch(path.name)
-    return int(found[1]) if found else None
+    return _TEMPORARY.fullmatch(path.name) is not None
 
 
 @contextmanager

@@ -10,13 +10,13 @@ from pathlib import Path
 from sparsedet.checking.checked import Checked
 from sparsedet.checking.finding import Finding, LostAndFound
 
-_TEMPORARY = re.compile(r"\..+?\.(?:(?P<process>\d+)\.)?tmp")
+_TEMPORARY = re.compile(r"\..+?\.(?:\d+\.)?tmp")
 """Name pattern of `atomic_io`'s files."""
 _FRESH_SECONDS = 3600.0
 
 
 def check_leftovers(checked: Checked) -> Iterator[Finding]:
-    """Find temporary files and folders whose process is gone."""
+    """Find temporary files and folders that nobody writes to."""
     for path in _temporary(checked.workspace.root):
         yield Finding(
             "left-over",
@@ -32,8 +32,7 @@ def _temporary(root: Path) -> Iterator[Path]:
         folders.sort()
         for name in [*folders, *sorted(files)]:
             path = Path(folder, name)
-            found = _TEMPORARY.fullmatch(name)
-            if found and not _is_being_written(path, found["process"]):
+            if _TEMPORARY.fullmatch(name) and not _is_being_written(path):
                 yield path
         folders[:] = [
             name
@@ -43,13 +42,15 @@ def _temporary(root: Path) -> Iterator[Path]:
         ]
 
 
-def _is_being_written(path: Path, process: str | None) -> bool:
-    """Whether a command that takes no lock, such as a training, may be writing it now."""
+def _is_being_written(path: Path) -> bool:
+    """Whether a command that takes no lock, such as a training, may be writing it now.
+
+    Its process id would not tell: that may be of another container, or another machine.
+    """
     try:
-        fresh = time.time() - path.stat().st_mtime < _FRESH_SECONDS
+        return time.time() - path.stat().st_mtime < _FRESH_SECONDS
     except FileNotFoundError:
         return True  # it was, and has finished
-    return fresh and process is not None and Path("/proc", process).exists()
 
 
 def _set_aside(path: Path, lost: LostAndFound) -> str:

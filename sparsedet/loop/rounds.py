@@ -132,7 +132,6 @@ class Rounds:
         training = self._training_with(options)
         if restart and not current.push.exists():
             _discard(current)
-        remove_half_written(current.root)
         # Check early what a push may be refused for, not after hours of training.
         for mode in self.settings.review.modes:
             self.tool.push_modes[mode].prepare(self.settings.source.project, take_over=take_over)

@@ -1,9 +1,11 @@
 """Each kind of damage is found, and repaired where possible."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,13 +38,22 @@ def double_a_push(damaged: Damaged) -> None:
 
 
 def leave_a_temporary_file(damaged: Damaged) -> None:
-    (damaged.workspace.images / ".07.png.99999999.tmp").write_bytes(b"half")
+    path = damaged.workspace.images / ".07.png.99999999.tmp"
+    path.write_bytes(b"half")
+    make_old(path)
 
 
 def leave_a_temporary_folder(damaged: Damaged) -> None:
     folder = damaged.workspace.root / ".half.99999999.tmp"
     folder.mkdir()
     (folder / "train.json").write_text("{")
+    make_old(folder)
+
+
+def make_old(path: Path) -> None:
+    """Date it two hours back."""
+    then = time.time() - 7200
+    os.utime(path, (then, then))
 
 
 REPAIRED: dict[str, tuple[Damage, str]] = {

@@ -116,3 +116,12 @@ def test_a_ledger_of_a_later_version_is_left_alone(damaged: Damaged) -> None:
     assert "another version of sparsedet" in one["what"]
     assert damaged.check("--fix").status == 3
     assert damaged.workspace.ledger.read_bytes() == before
+
+
+def test_a_file_that_is_being_written_elsewhere_is_left_alone(damaged: Damaged) -> None:
+    """By a training in another container or on another machine: no process here has its id."""
+    path = damaged.workspace.round(2).run.checkpoints / ".00000100.pth.99999999.tmp"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"half")
+    assert damaged.check("--fix").status == 0
+    assert path.exists()

@@ -21,6 +21,8 @@ NAMED_IN_ERRORS = 3
 _CLASS_SCORES = "roi_heads.box_predictor.cls_score.weight"
 _WEIGHTS_KEYS = ("model", "state_dict")
 """Keys of a checkpoint under which detectron2, sparsedet and others store the weights."""
+CLASSES = "classes"
+"""Key of a finished model under which its class names are stored, in the order of its outputs."""
 
 
 def save(state: dict[str, Any], path: Path) -> None:
@@ -74,6 +76,12 @@ def weights_of(state: Mapping[str, Any]) -> dict[str, Tensor]:
         (state[key] for key in _WEIGHTS_KEYS if isinstance(state.get(key), Mapping)), state
     )
     return {name: value for name, value in weights.items() if isinstance(value, Tensor)}
+
+
+def class_names(state: Mapping[str, Any]) -> list[str] | None:
+    """Return the class names in a checkpoint; None: it has none, like those of 0.2."""
+    names = state.get(CLASSES)
+    return names if isinstance(names, list) and all(type(name) is str for name in names) else None
 
 
 def class_count(weights: Mapping[str, Tensor]) -> int | None:

@@ -1,4 +1,4 @@
-"""Third-party detectors, recognised by content, converted to weights of ours."""
+"""Detectors of third parties, recognised by content, or of other classes, as weights of ours."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,12 @@ from sparsedet.modeling.weights.torchvision_detectors import (
     needs_of,
     to_ours,
 )
-from sparsedet.modeling.weights.transfer import for_two_views, matching, with_own_classes
+from sparsedet.modeling.weights.transfer import (
+    for_two_views,
+    has_same_features,
+    matching,
+    with_own_classes,
+)
 from sparsedet.wording import first_of
 
 logger = logging.getLogger(__name__)
@@ -35,16 +40,18 @@ def detector_weights(
     model: nn.Module,
     cfg: CfgNode,
     classes: Sequence[str],
+    names: Sequence[str] | None,
     *,
     from_zoo: bool,
 ) -> dict[str, Tensor]:
-    """Convert torchvision's or the zoo's detectors to weights of `model`; keep others.
+    """Convert torchvision's or the zoo's detectors, or one of other classes; keep others.
 
     Args:
         weights: content of a file.
         model: the detector.
         cfg: its configuration.
         classes: names of its classes.
+        names: class names in the file; None: it has none.
         from_zoo: whether the file is of detectron2's zoo.
 
     Raises:
@@ -66,11 +73,34 @@ def detector_weights(
         # Older files list them; the check above ensures that the configuration's are the same.
         weights = {name: value for name, value in weights.items() if not name.startswith(_ANCHORS)}
     else:
-        return weights
+        return _by_names(weights, model, cfg, classes, names)
     own = model.state_dict()
     rows = matching(classes, theirs or ())
     _say(cfg.MODEL.WEIGHTS, classes, theirs, rows)
     return for_two_views(with_own_classes(weights, own, rows), own)
+
+
+def _by_names(
+    weights: dict[str, Tensor],
+    model: nn.Module,
+    cfg: CfgNode,
+    classes: Sequence[str],
+    names: Sequence[str] | None,
+) -> dict[str, Tensor]:
+    """Return a detector's weights with its classes in the order of ours.
+
+    Without names, or if our last layers have other inputs, they are left as they are.
+    """
+    own = model.state_dict()
+    if names is None or not classes or list(names) == list(classes):
+        return weights
+    if class_count(weights) != len(names) or not has_same_features(weights, own):
+        return weights
+    places = {name: place for place, name in enumerate(names)}
+    same = {number: places[name] for number, name in enumerate(classes) if name in places}
+    rows = matching(classes, names) | same
+    _say(cfg.MODEL.WEIGHTS, classes, names, rows)
+    return with_own_classes(weights, own, rows)
 
 
 def _zoo_needs(weights: Mapping[str, Tensor]) -> Mapping[str, Any]:

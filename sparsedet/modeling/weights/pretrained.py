@@ -22,7 +22,13 @@ from detectron2.config import CfgNode
 from torch import Tensor, nn
 
 from sparsedet.errors import ConfigError, SparseDetError
-from sparsedet.modeling.checkpoint import NAMED_IN_ERRORS, class_count, load, weights_of
+from sparsedet.modeling.checkpoint import (
+    NAMED_IN_ERRORS,
+    class_count,
+    class_names,
+    load,
+    weights_of,
+)
 from sparsedet.modeling.timm_backbone import TimmBackbone
 from sparsedet.modeling.weights.coco_detectors import coco_detector, place_of
 from sparsedet.modeling.weights.detectors import detector_weights
@@ -82,8 +88,8 @@ def load_initial_weights(model: nn.Module, cfg: CfgNode, classes: Sequence[str] 
     Args:
         model: a detector.
         cfg: its configuration.
-        classes: names of its classes, in order. From a COCO detector, classes of the same name are
-            kept; others start from random values.
+        classes: names of its classes, in order. From a COCO detector or a finished model, classes
+            of the same name are kept; others start from random values.
 
     Raises:
         ConfigError: when the weights can't be found or downloaded, or don't fit.
@@ -102,11 +108,11 @@ def load_initial_weights(model: nn.Module, cfg: CfgNode, classes: Sequence[str] 
         load_timm(_timm_body(model, cfg), load(path), cfg)
     else:
         try:
-            weights = _read(path, model)
+            weights, names = _read(path, model)
         except SparseDetError:
             remove_download(_place(cfg))
             raise
-        _load_file(model, weights, cfg, classes, from_zoo=path.suffix == ".pkl")
+        _load_file(model, weights, cfg, classes, names, from_zoo=path.suffix == ".pkl")
 
 
 def check_initial_weights(model: nn.Module, cfg: CfgNode, classes: Sequence[str]) -> None:
@@ -167,13 +173,17 @@ def _place(cfg: CfgNode) -> str:
     return weights_url(source) if source.startswith(TORCHVISION) else source
 
 
-def _read(path: Path, model: nn.Module) -> dict[str, Tensor]:
-    """Return a file's weights, renaming those of the zoo to the model's names where they match."""
+def _read(path: Path, model: nn.Module) -> tuple[dict[str, Tensor], list[str] | None]:
+    """Return a file's weights, renaming those of the zoo to the model's names where they match.
+
+    And the names of its classes, if it has them.
+    """
     if path.suffix != ".pkl":
-        return weights_of(load(path))
+        state = load(path)
+        return weights_of(state), class_names(state)
     weights, is_caffe2 = read_pickle(path)
     if not is_caffe2 and any(name.startswith(_DETECTOR) for name in weights):
-        return weights
+        return weights, None
     try:
         matched: dict[str, Tensor] = align_and_update_state_dicts(
             model.state_dict(), weights, c2_conversion=is_caffe2
@@ -182,13 +192,19 @@ def _read(path: Path, model: nn.Module) -> dict[str, Tensor]:
         raise ConfigError(
             f"MODEL.WEIGHTS {path}: its names match no layers of the configured model"
         ) from error
-    return matched
+    return matched, None
 
 
 def _load_file(
-    model: Any, weights: dict[str, Tensor], cfg: CfgNode, classes: Sequence[str], *, from_zoo: bool
+    model: Any,
+    weights: dict[str, Tensor],
+    cfg: CfgNode,
+    classes: Sequence[str],
+    names: Sequence[str] | None,
+    *,
+    from_zoo: bool,
 ) -> None:
-    weights = detector_weights(weights, model, cfg, classes, from_zoo=from_zoo)
+    weights = detector_weights(weights, model, cfg, classes, names, from_zoo=from_zoo)
     body = getattr(model.backbone, "bottom_up", None)
     is_backbone = not any(name.startswith("backbone.") for name in weights)
     if is_backbone and isinstance(body, TimmBackbone):

@@ -31,21 +31,30 @@ def with_own_classes(
     """Return a detector's weights for the classes of another one.
 
     Args:
-        weights: of a detector with a box per class.
+        weights: of a detector; its boxes are kept unless both detectors have one per class.
         own: weights of the other one, kept for classes without counterpart.
         rows: the source class for each class of the other one.
     """
     changed = dict(weights)
+    per_class = _has_box_per_class(weights) and _has_box_per_class(own)
     for kind in ("weight", "bias"):
         scores, boxes = own[_CLASS + kind].clone(), own[_BOX + kind].clone()
         their_scores, their_boxes = weights[_CLASS + kind], weights[_BOX + kind]
         for ours, theirs in rows.items():
             scores[ours] = their_scores[theirs]
-            boxes[_of_box(ours)] = their_boxes[_of_box(theirs)]
+            if per_class:
+                boxes[_of_box(ours)] = their_boxes[_of_box(theirs)]
         # Background.
         scores[-1] = their_scores[-1]
-        changed |= {_CLASS + kind: scores, _BOX + kind: boxes}
+        changed[_CLASS + kind] = scores
+        if per_class:
+            changed[_BOX + kind] = boxes
     return changed
+
+
+def has_same_features(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
+    """Return whether the last layers of two detectors have the same number of inputs."""
+    return weights[_CLASS + "weight"].shape[1:] == own[_CLASS + "weight"].shape[1:]
 
 
 def for_two_views(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -68,6 +77,10 @@ def for_two_views(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> d
 
 def _plain(name: str) -> str:
     return _SPACE.sub(" ", name).strip().casefold()
+
+
+def _has_box_per_class(weights: Mapping[str, Tensor]) -> bool:
+    return len(weights[_BOX + "bias"]) == _SIDES * (len(weights[_CLASS + "bias"]) - 1)
 
 
 def _of_box(number: int) -> slice:

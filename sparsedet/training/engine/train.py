@@ -274,7 +274,7 @@ def _train(run: RunFolder, info: RunInfo, device: str | None, callbacks: Callbac
         weights = steps.train(Stage(info.method, 0, config.solver.max_iter))
     if steps.validator is not None:
         weights = steps.validator.best_weights()
-    processes.first_does(lambda: _finish(run, weights))
+    processes.first_does(lambda: _finish(run, info, weights))
 
 
 def _check_processes(run: RunFolder, config: TrainingConfig) -> None:
@@ -296,13 +296,14 @@ def _check_processes(run: RunFolder, config: TrainingConfig) -> None:
         )
 
 
-def _finish(run: RunFolder, weights: Weights) -> None:
+def _finish(run: RunFolder, info: RunInfo, weights: Weights) -> None:
     """Write the finished model in detectron2's format, and the plot of the training."""
     # Imported late: matplotlib takes a second.
     from sparsedet.training.engine.loss_curves import write_curves
 
     write_curves(run)
-    checkpoint.save({"model": weights}, run.model)
+    names = [name for _, name in info.classes]
+    checkpoint.save({"model": weights, checkpoint.CLASSES: names}, run.model)
 
 
 def choose_device(wanted: str) -> str:

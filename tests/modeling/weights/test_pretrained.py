@@ -280,6 +280,31 @@ def test_a_checkpoint_that_fits_says_nothing(
     assert all(torch.equal(value, theirs[name]) for name, value in model.state_dict().items())
 
 
+@pytest.mark.parametrize("classes", [["c", "a", "b"], ["new", "b"], ["A", "a", "d", "c"]])
+def test_classes_of_a_finished_model_are_found_by_name(
+    trained: Path, tmp_path: Path, classes: list[str]
+) -> None:
+    theirs = checkpoint.load(trained)["model"]
+    checkpoint.save({"model": theirs, "classes": ["a", "b", "c"]}, tmp_path / "named.pth")
+    model, cfg = model_of(len(classes), tmp_path / "named.pth")
+    last = "roi_heads.box_predictor."
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    load_initial_weights(model, cfg, classes)
+    after = model.state_dict()
+    for kind in ("weight", "bias"):
+        scores, boxes = f"{last}cls_score.{kind}", f"{last}bbox_pred.{kind}"
+        for row, name in enumerate(classes):
+            known = name.lower() in "abc"
+            place, source = ("abc".index(name.lower()), theirs) if known else (row, before)
+            assert torch.equal(after[scores][row], source[scores][place]), name
+            own, other = (slice(4 * number, 4 * number + 4) for number in (row, place))
+            assert torch.equal(after[boxes][own], source[boxes][other]), name
+        assert torch.equal(after[scores][-1], theirs[scores][-1])
+    assert all(
+        torch.equal(value, theirs[name]) for name, value in after.items() if last not in name
+    )
+
+
 def test_what_has_no_place_in_the_model_is_named(
     trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

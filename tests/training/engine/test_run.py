@@ -179,6 +179,12 @@ def test_the_stages_learn_from_what_was_mined(finished: Path) -> None:
     assert second.ignored
 
 
+def test_the_finished_model_names_its_classes(finished: Path) -> None:
+    run = RunFolder(finished)
+    names = checkpoint.class_names(checkpoint.load(run.model))
+    assert names == [name for _, name in run.info().classes]
+
+
 def test_the_finished_model_mines_by_class_names(finished: Path) -> None:
     run, config, dataset, images = parts(finished)
     found = mine_proposals(run, config, dataset, images, device="cpu", selection=EVERYTHING)

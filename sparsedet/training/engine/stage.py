@@ -58,7 +58,8 @@ def train_stage(
 ) -> Weights:
     """Train the configured model on `images`, resuming from the stage's checkpoint if it exists.
 
-    On Ctrl-C or SIGTERM, the stage finishes its iteration and saves a checkpoint.
+    On Ctrl-C, SIGTERM, or when the terminal is closed, the stage finishes its iteration and saves a
+    checkpoint.
 
     Args:
         stage: which iterations.
@@ -226,34 +227,37 @@ def _check_state(state: State, stage: Stage, run: RunFolder) -> None:
         )
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Hold Ctrl-C and SIGTERM back; yield a function that says whether one has arrived.
+    """Hold Ctrl-C, SIGTERM and SIGHUP back; yield a function that says whether one has arrived.
 
     An interrupt within an iteration would leave weights, optimiser and counter inconsistent. A
-    second one is not held back, except in a launcher's processes: there the launcher forwards what
-    the terminal has already sent them. Outside the main thread, where Python delivers no signals,
-    nothing is held back.
+    second one is not held back, except SIGHUP, which a shell sends again, and in a launcher's
+    processes: there the launcher forwards what the terminal has already sent them. Outside the main
+    thread, where Python delivers no signals, nothing is held back.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
     came = threading.Event()
     previous = {number: signal.getsignal(number) for number in _SIGNALS}
+    if previous[signal.SIGHUP] == signal.SIG_IGN:  # by nohup
+        del previous[signal.SIGHUP]
 
-    def restore() -> None:
+    def restore(*kept: int) -> None:
         for number, handler in previous.items():
-            signal.signal(number, handler)
+            if number not in kept:
+                signal.signal(number, handler)
 
     def note(_number: int, _frame: FrameType | None) -> None:
         came.set()
         if not is_launched():
-            restore()
+            restore(signal.SIGHUP)
 
-    for number in _SIGNALS:
+    for number in previous:
         signal.signal(number, note)
     try:
         yield came.is_set

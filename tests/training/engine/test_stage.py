@@ -122,20 +122,30 @@ def test_a_checkpoint_holds_tensors_and_plain_values_only(
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+@pytest.mark.parametrize(
+    "signals", [(signal.SIGINT,), (signal.SIGHUP, signal.SIGHUP)], ids=["Ctrl-C", "closed terminal"]
+)
 def test_an_interrupt_waits_for_the_end_of_the_iteration(
-    images: PackedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: PackedDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    signals: tuple[signal.Signals, ...],
 ) -> None:
     """Weights, optimiser, schedule and counter are saved as of one moment."""
     real_step = torch.optim.AdamW.step
+    # So that without the stage's own handler the tests would continue.
+    before = signal.signal(signal.SIGHUP, lambda number, frame: pytest.fail("not held back"))
 
     def interrupted_step(self: torch.optim.AdamW) -> None:
-        signal.raise_signal(signal.SIGINT)
+        for number in signals:  # a shell sends it again
+            signal.raise_signal(number)
         real_step(self)
 
     with monkeypatch.context() as patched:
         patched.setattr(torch.optim.AdamW, "step", interrupted_step)
         with pytest.raises(KeyboardInterrupt):
             train(images, tmp_path / "parts", Recorder(), "plain")
+    signal.signal(signal.SIGHUP, before)
     assert checkpoint.load(RunFolder(tmp_path / "parts").checkpoints / "only.pth")["iteration"] == 1
     resumed = train(images, tmp_path / "parts", Recorder(), "plain")
     whole = train(images, tmp_path / "whole", Recorder(), "plain")
@@ -147,6 +157,18 @@ def test_ctrl_c_works_as_ever_after_a_training(images: PackedDataset, tmp_path: 
     before = signal.getsignal(signal.SIGINT)
     train(images, tmp_path, Recorder(), "plain")
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_stage_under_nohup_outlives_its_terminal(images: PackedDataset, tmp_path: Path) -> None:
+    def hang_up(progress: StageProgress) -> None:
+        signal.raise_signal(signal.SIGHUP)
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        config, run = short_config(2, method="plain"), RunFolder(tmp_path)
+        assert train_stage(Stage("only", 0, 2), images, config, run, seed=1, on_progress=hang_up)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_stage_goes_on_where_the_previous_one_ended(

@@ -169,8 +169,8 @@ class RunFolder:
         """
         if not self.info_file.is_file():
             raise RunError(
-                f"{self.root}: no run here (run.json is missing): train one with "
-                f"`sparsedet train -o {self.root}`"
+                f"{self.root}: no run here (run.json is missing): pass a workspace with a round, "
+                f"or a run; `sparsedet train -o {self.root}` trains one"
             )
         try:
             content = read_object(self.info_file, _InfoFile, _NOT_OURS)

@@ -26,7 +26,7 @@ model found nothing with certainty.
 3. Export the reviewed images as COCO and save the file as {reviewed} in this folder.
    Every image listed in {reviewed} counts as reviewed: leave out those you have not looked at.
    Several people save reviewed-NAME.json each.
-4. Run `sparsedet review`.
+4. Say so to the person who runs `sparsedet round`: the next round reads the reviews.
 
 If a newer model's boxes replace these, their images move from {to_review} to {withdrawn}: then
 review the file in the newest folder. If you have already started, finish: your reviews in

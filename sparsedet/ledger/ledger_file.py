@@ -19,6 +19,10 @@ class LedgerFile:
         if must_exist and not path.exists():
             if not path.parent.is_dir():
                 raise SparseDetError(f"{path.parent}: no such folder")
+            if path.with_name("sparsedet.toml").is_file():
+                raise SparseDetError(
+                    f"{path.parent}: nothing was pushed yet: run `sparsedet round` first"
+                )
             raise SparseDetError(
                 f"{path}: no ledger here: is this the folder of a workspace? `sparsedet round` "
                 "and `sparsedet push` create it"

@@ -64,7 +64,8 @@ def write_report(
     """
     if not workspace.annotations.exists():
         raise SparseDetError(
-            f"{workspace.root}: no annotations.json in this folder: run `sparsedet pull` first"
+            f"{workspace.root}: no annotations.json in this folder: run "
+            f"`sparsedet round {workspace.root}` first"
         )
     dataset, (mined, drawn) = read_coco(workspace.annotations), _reviewed_boxes(workspace)
     status = _status(workspace)

@@ -46,7 +46,7 @@ def test_a_page_is_written_into_the_workspace_or_elsewhere(
 
 def test_what_can_not_be_reported_is_one_clear_line(workspace: Workspace, tmp_path: Path) -> None:
     assert sparsedet_here("report", "nowhere", cwd=tmp_path).error() == (
-        "nowhere: no annotations.json in this folder: run `sparsedet pull` first"
+        "nowhere: no annotations.json in this folder: run `sparsedet round nowhere` first"
     )
     assert not (tmp_path / "nowhere").exists()
     assert "is a folder; pass a file" in (

@@ -84,6 +84,9 @@ def test_a_ledger_of_another_schema_is_left_alone(schema: int, tmp_path: Path) -
 def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SparseDetError, match=r"no ledger here: .* create it$"):
         Ledger(tmp_path / "none.sqlite", must_exist=True)
+    (tmp_path / "sparsedet.toml").touch()
+    with pytest.raises(SparseDetError, match="nothing was pushed yet: run `sparsedet round`"):
+        Ledger(tmp_path / "none.sqlite", must_exist=True)
     with pytest.raises(SparseDetError, match="nowhere: no such folder"):
         Ledger(tmp_path / "nowhere/none.sqlite", must_exist=True)
     text = tmp_path / "notes.txt"

@@ -231,16 +231,19 @@ def _regrouped(results: Sequence[Result], removed: Mapping[str, Any]) -> Iterato
         if not isinstance(parent, str) or parent not in removed:
             yield result
             continue
-        left = dict(removed)
-        while isinstance(parent, str) and parent in left:
-            parent = left.pop(parent)
+        passed: set[str] = set()  # so that a circle of parents ends
+        while isinstance(parent, str) and parent in removed and parent not in passed:
+            passed.add(parent)
+            parent = removed[parent]
         rest = _ungrouped_from_missing(result, ())
-        yield {**rest, "parentID": parent} if parent else rest
+        is_left = isinstance(parent, str) and parent and parent not in removed
+        yield {**rest, "parentID": parent} if is_left else rest
 
 
 def _ungrouped_from_missing(result: Result, there: Collection[str | None]) -> Result:
     """Return a result without the region that it is grouped under, unless that is there."""
-    if result.get("parentID") in there:
+    parent = result.get("parentID")
+    if isinstance(parent, str) and parent in there:
         return result
     return {key: value for key, value in result.items() if key != "parentID"}
 

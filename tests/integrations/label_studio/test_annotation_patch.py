@@ -121,6 +121,21 @@ def test_an_added_box_is_grouped_only_under_regions_that_are_there() -> None:
     assert merge(grouped, earlier, later) == [box("h"), under["h"]]
 
 
+@pytest.mark.parametrize("odd", [{"a": 1}, ["h"], 3])
+def test_an_odd_group_of_a_region_stops_no_merge(odd: object) -> None:
+    shown = [box("h"), box("g", 20.0, parentID=odd), mined("m1")]
+    reviewed = review(shown, box("h"), mined("m1", parentID=odd))
+    left = {**box("n", 40.0), "type": "polygonlabels", "from_name": "o"}
+    source = [*shown[:2], {**left, "parentID": "g"}]
+    assert merge(source, reviewed) == [box("h"), left, mined("m1")]
+
+
+def test_regions_grouped_in_a_circle_that_is_deleted_have_no_group() -> None:
+    circle = [box("a", 0.0, parentID="b"), box("b", 20.0, parentID="a")]
+    inner = {**box("n", 40.0), "type": "polygonlabels", "from_name": "o"}
+    assert merge([*circle, {**inner, "parentID": "a"}], review(circle)) == [inner]
+
+
 def test_an_accepted_box_is_written_for_the_image_that_it_is_on() -> None:
     """A region that was pasted from another image carries that one's size."""
     pasted = mined("m1", original_width=1280, original_height=960)

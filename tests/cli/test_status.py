@@ -16,7 +16,6 @@ from sparsedet.loop.workspace import Workspace
 from sparsedet.reviews import AnnotationRule
 from tests.cli.command import sparsedet, sparsedet_here
 from tests.ledger.builders import MINED, SPOT, dataset, kept, new_push, read, review
-from tests.loop.small_project import SmallProject
 
 
 def _round(root: Path, number: int, annotations: int, ap50: float | None = None) -> None:
@@ -316,20 +315,6 @@ def test_without_a_server_a_check_is_one_line(workspace: Workspace) -> None:
     assert "secret" not in result.err
     as_json = sparsedet_here("status", workspace.root, "--check", "--json", env=env)
     assert as_json.json()["newer_reviews"] is None
-
-
-def test_a_check_finds_newer_reviews(tmp_path: Path) -> None:
-    project = SmallProject(tmp_path)
-    project.push("v1")
-    project.collect()
-    root = project.workspace.root
-    assert "just now; nobody has reviewed since" in project.command("status", root, "--check").err
-    project.review("a.png")
-    result = project.command("status", root, "--check")
-    assert f"there are newer reviews: sparsedet review {root}" in result.err
-    assert project.command("status", root, "--check", "--json").json()["newer_reviews"] is True
-    project.command("review", root)
-    assert project.command("status", root, "--check", "--json").json()["newer_reviews"] is False
 
 
 def test_complete_images_and_classes_are_counted(workspace: Workspace) -> None:

@@ -1,4 +1,4 @@
-"""The end of `sparsedet status`: where to review, and which command comes next."""
+"""What `sparsedet status` says to do: where to review, and which command comes next."""
 
 import json
 from pathlib import Path
@@ -41,3 +41,17 @@ def test_it_says_where_to_review_and_what_comes_next(tmp_path: Path) -> None:
     assert last_lines()[1] == "next: sparsedet round work"
     folder.push.unlink()
     assert "round 1 is not finished" in sparsedet_here("status", "work", cwd=tmp_path).err
+
+
+def test_a_check_finds_newer_reviews(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path)
+    project.push("v1")
+    project.collect()
+    root = project.workspace.root
+    assert "just now; nobody has reviewed since" in project.command("status", root, "--check").err
+    project.review("a.png")
+    result = project.command("status", root, "--check")
+    assert f"there are newer reviews: sparsedet review {root}" in result.err
+    assert project.command("status", root, "--check", "--json").json()["newer_reviews"] is True
+    project.command("review", root)
+    assert project.command("status", root, "--check", "--json").json()["newer_reviews"] is False

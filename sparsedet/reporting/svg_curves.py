@@ -38,6 +38,10 @@ _ID = re.compile(r'\bid="|url\(#|href="#')
 """Prefixes of an id, or of a reference to one."""
 _MAX_VALUES = 12
 """Maximum number of points with values, which would overlap beyond that."""
+_CHARACTER = 0.018, 0.08
+"""Width and height of a label's character, as shares of the axes."""
+_LINE = 11
+"""Distance between labels that would overlap, in points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +117,37 @@ def _draw(panel: Any, curve: Curve) -> None:
     if len(curve.labels) > _MAX_VALUES:
         panel.locator_params(axis="x", nbins=_MAX_VALUES)
         return
+    width, height = panel.get_xlim()[1], panel.get_ylim()[1]
+    line, last = 0, ("", float("-inf"), 0.0)
     for label, position, value in zip(curve.labels, positions, curve.values, strict=True):
-        if value is not None:
-            _write_at(panel, curve, label, position, value)
+        if value is None:
+            continue
+        overlaps = (
+            position - last[1] < _CHARACTER[0] * len(last[0]) * width
+            and abs(value - last[2]) < _CHARACTER[1] * height
+        )
+        line = line + 1 if curve.places and overlaps else 0
+        last = label, position, value
+        _write_at(panel, curve, label, (position, value), line)
 
 
-def _write_at(panel: Any, curve: Curve, label: str, position: float, value: float) -> None:
-    """Write a value above its point; at the top of the axis, below it."""
+def _write_at(panel: Any, curve: Curve, label: str, point: tuple[float, float], line: int) -> None:
+    """Write a value above its point; at the top of the axis, below it.
+
+    Args:
+        panel: the axes.
+        curve: its curve.
+        label: name of the point.
+        point: position and value.
+        line: number of labels of points close before it, which must not overlap.
+    """
+    position, value = point
     room = curve.top is None or value < _NEAR_TOP * curve.top
     panel.annotate(
         label if curve.places else f"{value:,.{curve.decimals}f}",
         (position, value),
         # Intervals would cross text above or below a point.
-        xytext=(6 if curve.spans else 0, 7 if room else -15),
+        xytext=(6 if curve.spans else 0, 7 + _LINE * line if room else -15 - _LINE * line),
         textcoords="offset points",
         ha="left" if curve.spans else "center",
         fontsize=9,

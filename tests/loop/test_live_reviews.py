@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from unittest.mock import Mock, patch
@@ -15,8 +15,7 @@ from sparsedet.loop import live_reviews
 from sparsedet.loop.live_reviews import ReviewCollector
 from sparsedet.loop.lots import collect_and_settle
 from tests.loop.small_project import SmallProject, without
-
-PATIENCE = 20.0
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -39,13 +38,6 @@ def collector(project: SmallProject, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def outcomes(project: SmallProject) -> set[str]:
     with closing(Ledger(project.workspace.ledger)) as ledger:
         return {box.outcome for box in ledger.boxes() if box.region_id.endswith("-b.png")}
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_what_was_reported_while_the_server_was_away_is_read_later(

@@ -6,8 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,10 +29,10 @@ from sparsedet.wording import counted
 from tests.integrations.label_studio.browser import log_in, open_browser, take_screenshots
 from tests.integrations.label_studio.serve.eager_run import make_eager_run
 from tests.loop.small_project import FREE, LABELS, SIZE, SmallProject, without
+from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.label_studio
 
-PATIENCE = 60.0
 SECRET = "the secret of the tests"
 THEIRS = "yolo-live"
 """Model version of somebody else's predictions."""
@@ -75,15 +74,6 @@ def serving(project: SmallProject, *arguments: str | Path) -> Iterator[str]:
             assert (process.returncode, "Traceback" in rest) == (0, False), rest
         finally:
             process.kill()
-
-
-def wait_for(what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """Return what `what` returns, once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return found
 
 
 def outcomes(project: SmallProject) -> dict[str, str]:

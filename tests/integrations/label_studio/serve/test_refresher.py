@@ -15,8 +15,8 @@ from sparsedet.integrations.label_studio.client.request_errors import (
 from sparsedet.integrations.label_studio.serve import refresher
 from sparsedet.integrations.label_studio.serve.model_host import live_version
 from sparsedet.integrations.label_studio.serve.refresher import Refresher
+from tests.waiting import wait_for
 
-PATIENCE = 10.0
 CONFIG = '<View><Image name="image" value="$image"/></View>'
 
 
@@ -72,13 +72,6 @@ def replace_all(server: _Server, until: Callable[[], bool], come_back: bool = Fa
             server.problem = None
             wait_for(lambda: set(server.versions.values()) == {live_version("new")})
         made.stop()
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_server_that_restarts_gets_all_predictions_and_is_reported_once(

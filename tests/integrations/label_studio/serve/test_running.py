@@ -5,8 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from threading import Thread
 
 import httpx
@@ -15,8 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from sparsedet.integrations.label_studio.serve.running import Running
-
-PATIENCE = 60.0
+from tests.waiting import PATIENCE, wait_for
 
 
 def make_app() -> FastAPI:
@@ -24,13 +21,6 @@ def make_app() -> FastAPI:
     app = FastAPI()
     app.get("/")(os.getpid)
     return app
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_workers_are_replaced_and_end_together() -> None:

@@ -1,7 +1,7 @@
 """Reviews become part of the annotations that the next round trains on."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sparsedet.annotations import Box, Dataset, Image
@@ -88,6 +88,7 @@ def with_feedback(
     mined: Sequence[LedgerBox],
     reviewed: Sequence[ImageReviews],
     rule: AnnotationRule = "ground-truth-first",
+    take_review: Collection[str] = (),
 ) -> Feedback:
     """Return the pulled annotations as merging all reviews would leave them.
 
@@ -100,6 +101,7 @@ def with_feedback(
         mined: all boxes of the ledger.
         reviewed: all reviews of the ledger.
         rule: how to combine parallel reviews.
+        take_review: tool ids of images on which reviews win conflicts.
     """
     by_tool_id = {image.tool_id: image for image in pulled.images if image.tool_id is not None}
     boxes = _Boxes(pulled, {box.region_id: box.outcome for box in mined})
@@ -114,7 +116,12 @@ def with_feedback(
             unread += is_unread
             absent += not is_unread and of_image.tool_id not in pulled.left_out
             continue
-        change = changes(boxes.state(image), of_image.verdict(rule), of_image.written)
+        change = changes(
+            boxes.state(image),
+            of_image.verdict(rule),
+            of_image.written,
+            take_review=of_image.tool_id in take_review,
+        )
         conflicts += bool(change.conflicts)
         boxes.count_unknown(change.unknown.values())
         boxes.apply(image, change)

@@ -153,6 +153,6 @@ def _calibration(served: ServedRun, info: RunInfo) -> tuple[ExpectedPrecision, S
         return fit_expected_precision(nothing, ids, hidden=0), Selection(ReviewCosts())
     settings = workspace.settings()
     with closing(Ledger(workspace.ledger)) as ledger:
-        present = present_annotations(workspace, settings, ledger)
+        present = present_annotations(workspace, settings.source.annotations, ledger)
         found = assess_round(folder, present, settings, ledger)
         return found.fitted, selection_of(settings, ledger)

@@ -4,7 +4,7 @@ What a merge replaces is saved first, in one file per image, so that it can be r
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from sparsedet.ledger import (
 from sparsedet.loop.merge_folders import UNDONE, image_file, merges_below, next_folder
 from sparsedet.loop.reviews import Connections
 from sparsedet.loop.round_files import read_merged
+from sparsedet.loop.standing import apply_reviews
 from sparsedet.loop.workspace import Workspace
 from sparsedet.push_modes import Progress, no_progress
 from sparsedet.reviews import (
@@ -119,6 +120,8 @@ class Merging:
             take_review: merge only these images, and let the review win conflicts.
         """
         folder = next_folder(self.workspace.merged) if write else None
+        if write:
+            apply_reviews(self.workspace, self.rule, self.ledger, take_review or ())
         merged: list[MergedImage] = []
         for source in self.ledger.sources():
             images = {
@@ -276,7 +279,7 @@ class _Merge:
             image_file(self.folder, self.source, replaced.tool_id),
             {
                 "tool_id": replaced.tool_id,
-                "source": _source_json(self.source),
+                "source": asdict(self.source),
                 "before": replaced.content,
                 "written_before": written_to_json(self.images[replaced.tool_id].written),
                 "written": None,
@@ -343,7 +346,3 @@ def _present(source: Source, known: Sequence[Source]) -> Source | None:
     """Return a project by its server's current address, which may have changed since a merge."""
     same = [one for one in known if (one.tool, one.project) == (source.tool, source.project)]
     return source if source in same else next(iter(reversed(same)), None)
-
-
-def _source_json(source: Source) -> dict[str, Any]:
-    return {"tool": source.tool, "url": source.url, "project": source.project}

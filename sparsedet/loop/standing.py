@@ -4,11 +4,11 @@ Sends no request to the annotation tool: works on the annotations of the newest 
 ledger's reviews.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import count
 
-from sparsedet.annotations import Box, Category, Dataset, read_coco
+from sparsedet.annotations import Box, Category, Dataset, read_coco, write_coco
 from sparsedet.annotations.mined_boxes import region_id
 from sparsedet.atomic_io import write_json
 from sparsedet.completeness.assessment import Assessment, assess
@@ -22,6 +22,7 @@ from sparsedet.loop.reimports import with_present_ids
 from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.settings import Settings
 from sparsedet.loop.workspace import Workspace
+from sparsedet.reviews import AnnotationRule
 from sparsedet.wording import counted
 
 _DOUBT = 0.2
@@ -38,7 +39,8 @@ def write_estimate(workspace: Workspace, settings: Settings, ledger: Ledger) -> 
     if not mined:
         return
     folder = mined[-1]
-    found = assess_round(folder, present_annotations(workspace, settings, ledger), settings, ledger)
+    present = present_annotations(workspace, settings.source.annotations, ledger)
+    found = assess_round(folder, present, settings, ledger)
     images, seconds = found.until(
         settings.rounds.stop_at,
         review_costs(settings, ledger),
@@ -265,11 +267,38 @@ def with_ids_of(before: Dataset, now: Dataset) -> Dataset:
     )
 
 
-def present_annotations(workspace: Workspace, settings: Settings, ledger: Ledger) -> Dataset:
-    """Return the annotations of the newest pull with all reviews of the ledger."""
+def present_annotations(
+    workspace: Workspace,
+    rule: AnnotationRule,
+    ledger: Ledger,
+    take_review: Collection[str] = (),
+) -> Dataset:
+    """Return the annotations of the newest pull with all reviews of the ledger.
+
+    Args:
+        workspace: the workspace.
+        rule: how to combine parallel reviews.
+        ledger: the ledger.
+        take_review: tool ids of images on which reviews win conflicts.
+    """
     pulled = read_coco(workspace.annotations)
     reviewed = [image for source in ledger.sources() for image in ledger.image_reviews(source)]
-    return with_feedback(pulled, ledger.boxes(), reviewed, settings.source.annotations).dataset
+    return with_feedback(pulled, ledger.boxes(), reviewed, rule, take_review).dataset
+
+
+def apply_reviews(
+    workspace: Workspace, rule: AnnotationRule, ledger: Ledger, take_review: Collection[str] = ()
+) -> None:
+    """Write the present annotations to the workspace, if it has any, before a merge is recorded.
+
+    Afterwards, the ledger would take merged boxes that an older pull lacks for deleted ones.
+
+    Args:
+        workspace, rule, ledger, take_review: see `present_annotations`.
+    """
+    if workspace.annotations.exists():
+        present = present_annotations(workspace, rule, ledger, take_review)
+        write_coco(present, workspace.annotations)
 
 
 def _outcomes(

@@ -15,12 +15,19 @@ from sparsedet.completeness.selection import Selection
 from sparsedet.completeness.unmarked import BoxesOnly
 from sparsedet.ledger import Ledger, QueueEntry
 from sparsedet.loop.reviews import collect_reviews
-from sparsedet.loop.settings import LabelSettings, Settings
-from sparsedet.loop.standing import _boxes_only, assess_round, doubtful, with_ids_of
+from sparsedet.loop.settings import AcceptSettings, LabelSettings, Settings
+from sparsedet.loop.standing import (
+    _boxes_only,
+    assess_round,
+    doubtful,
+    present_annotations,
+    with_ids_of,
+)
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.data.pseudo_labels import read_ignored, write_ignored
 from tests.completeness.scenes import candidates, scene
-from tests.loop.small_project import SmallProject
+from tests.loop.lot_project import LotProject
+from tests.loop.small_project import FREE, WRONG, SmallProject, boxes_of, move
 
 
 def image(id: int, tool_id: str, *, exhaustive: bool = False) -> Image:
@@ -150,3 +157,37 @@ def test_boxes_of_renamed_classes_are_counted(
         found = assess_round(first, renamed, settings, ledger).completeness
     assert found.boxes == 3
     assert {name: one.boxes for name, one in found.by_class.items()} == counted
+
+
+def test_merges_and_their_undoing_leave_the_estimate_as_it_is(tmp_path: Path) -> None:
+    """To the ledger, the source has the merged boxes, which older annotations lack."""
+    project = LotProject(tmp_path, AcceptSettings())
+    folder = project.round(1)
+    project.review(draw_share=0.0, wrong_clicks=0.2, leave=5)
+    project.rounds.collect(folder)
+
+    def estimate(*arguments: str) -> dict[str, float]:
+        found = project.command("review", "work", *arguments, "--json").json()
+        return dict(found["estimate"])
+
+    before = estimate()
+    assert before["share"] > 0.7
+    assert estimate("--merge", "--write") == before
+    assert estimate() == before
+    assert estimate("--undo-merge") == before
+    # What people change in the project meanwhile counts from the next pull on.
+    project.rounds.refresh()
+    assert estimate("--merge", "--write") == before
+
+
+def test_annotations_are_as_a_resolved_conflict_leaves_them(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path)
+    project.push("v1")
+    project.review("a.png", move("own", FREE))
+    project.edit_source("a.png", WRONG)
+    project.refresh()
+    taken = project.command("review", project.workspace.root, "--take", "review")
+    assert taken.status == 0, taken.err
+    with closing(Ledger(project.workspace.ledger)) as ledger:
+        present = present_annotations(project.workspace, "ground-truth-first", ledger)
+    assert boxes_of(present) == project.source_boxes()

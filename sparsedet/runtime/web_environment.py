@@ -25,10 +25,10 @@ def trusted_certificates() -> ssl.SSLContext:
     try:
         return httpx.create_ssl_context()
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason, where = error.strerror or str(error), _set_of(_CERTIFICATES, "certifi")
         raise SetupError(
-            f"{_set_of(_CERTIFICATES)}: no certificates can be read there ({reason}); name a file "
-            "of certificates in PEM format, or unset it"
+            f"{where}: no certificates can be read there ({reason}); name a file of certificates "
+            "in PEM format, or unset it"
         ) from None
 
 
@@ -53,16 +53,18 @@ def checked_proxies() -> Iterator[None]:
         yield
     except ImportError:
         raise SetupError(
-            f"{_set_of(_PROXIES)}: SOCKS proxies need another package: "
+            f"{_set_of(_PROXIES, 'system settings')}: SOCKS proxies need another package: "
             "pip install 'httpx[socks]', or name an HTTP proxy"
         ) from None
     except (ValueError, httpx.InvalidURL):
         raise SetupError(
-            f"{_set_of(_PROXIES)}: not valid; proxies must look like http://proxy.example.com:8080"
+            f"{_set_of(_PROXIES, 'system settings')}: not valid; proxies must look like "
+            "http://proxy.example.com:8080"
         ) from None
 
 
-def _set_of(names: tuple[str, ...]) -> str:
-    """Return those of some variables that are set, in upper or lower case."""
-    forms = (form for name in names for form in (name, name.lower()))
-    return ", ".join(form for form in forms if os.environ.get(form))
+def _set_of(names: tuple[str, ...], otherwise: str) -> str:
+    """Return those of some variables that are set, in any case, or else what counts instead."""
+    lower = {name.lower() for name in names}
+    found = (name for name, value in os.environ.items() if value and name.lower() in lower)
+    return ", ".join(sorted(found)) or otherwise

@@ -8,7 +8,7 @@ import pytest
 from sparsedet.errors import ConfigError, SetupError
 from sparsedet.integrations.label_studio.client.connection import Connection
 from sparsedet.modeling.weights.download import fetch
-from sparsedet.runtime.web_environment import trusted_certificates
+from sparsedet.runtime.web_environment import checked_proxies, trusted_certificates
 
 PASSWORD = "hunter2hunter2"
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -40,6 +40,7 @@ def download() -> None:
         ("ALL_PROXY", f"socks5://ann:{PASSWORD}@127.0.0.1:9", "SOCKS proxies need another package"),
         ("http_proxy", f"ftp://ann:{PASSWORD}@127.0.0.1:9", "proxies must look like http://"),
         ("HTTP_PROXY", f"http://ann:{PASSWORD}@127.0.0.1:port", "proxies must look like http://"),
+        ("Http_Proxy", f"http://ann:{PASSWORD}@127.0.0.1:port", "proxies must look like http://"),
     ],
 )
 def test_a_proxy_that_cannot_be_used(
@@ -49,6 +50,12 @@ def test_a_proxy_that_cannot_be_used(
     with pytest.raises((SetupError, ConfigError), match=f"{name}: .*{says}") as raised:
         use()
     assert PASSWORD not in str(raised.value)
+
+
+def test_a_proxy_of_no_variable_has_a_place_too() -> None:
+    """On macOS, proxies are in the system's settings."""
+    with pytest.raises(SetupError, match=r"^system settings: not valid"), checked_proxies():
+        raise ValueError
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])

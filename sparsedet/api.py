@@ -108,7 +108,7 @@ def train(
     output: str | Path,
     *,
     images: str | Path | None = None,
-    config: str = "lite0_fpn",
+    config: str | Path = "lite0_fpn",
     overrides: Sequence[str] = (),
     method: str | None = None,
     seed: int = 1,
@@ -148,12 +148,12 @@ def train(
 
     found = read_data(str(data), _path(images), reading=FOR_TRAINING)
     dataset, folder = found.dataset, found.images
-    pairs = [str(item) for item in overrides]
-    wanted = method or load_config(config, pairs).model.method
+    pairs, name = [str(item) for item in overrides], str(config)
+    wanted = method or load_config(name, pairs).model.method
     chosen = choose_device(device)
     run = RunFolder(Path(output))
     if run.info_file.exists():
-        settings = config_to_resume(config, pairs, read_config(run.config))
+        settings = config_to_resume(name, pairs, read_config(run.config))
         check_same_run(
             run,
             method=wanted,
@@ -164,7 +164,7 @@ def train(
         )
     else:
         start_run(
-            config_to_start(config, pairs, dataset, chosen).config,
+            config_to_start(name, pairs, dataset, chosen).config,
             run,
             dataset,
             folder,

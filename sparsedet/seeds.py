@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from sparsedet.errors import ConfigError
+
 if TYPE_CHECKING:
     from sparsedet.annotations.table import RankArray
 
@@ -16,6 +18,16 @@ MAX_SEED = 2**32 - 1
 """The largest seed. Trainings multiply theirs, and torch takes 64 bits."""
 
 _RANK_BYTES = 8
+
+
+def check_seed(seed: int) -> None:
+    """Check the seed of a training.
+
+    Raises:
+        ConfigError: when it is negative, or too large.
+    """
+    if not 0 <= seed <= MAX_SEED:
+        raise ConfigError(f"seed {seed}: expected 0 to {MAX_SEED}")
 
 
 def stable_rank(seed: int, *identity: str | int) -> int:

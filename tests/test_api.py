@@ -1,5 +1,6 @@
 """The Python API reads data as the commands do."""
 
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,31 @@ def test_validation_images_are_not_trained_on(
     images = read_coco(tmp_path / "half/train.json").images
     assert [image.file_name for image in images] == names
     assert len(sparsedet.read(data)[0].images) == 3
+
+
+def test_a_configuration_may_be_a_path(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "run_training", lambda run, **_: None)
+    config = tmp_path / "mine.yaml"
+    packaged = files("sparsedet.configs") / "lite0_fpn.yaml"
+    config.write_text(f"_BASE_: {packaged}\nSOLVER:\n  MAX_ITER: 7\n")
+    run = sparsedet.train(data, tmp_path / "run", config=config, device="cpu")
+    assert "MAX_ITER: 7\n" in run.config.read_text()
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_an_impossible_seed_leaves_no_run(data: Path, tmp_path: Path, seed: int) -> None:
+    with pytest.raises(sparsedet.SparseDetError, match=f"seed {seed}: expected 0 to"):
+        sparsedet.train(data, tmp_path / "run", seed=seed, device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("precision", [-0.1, 80, float("nan")])
+def test_an_impossible_precision_is_refused(data: Path, tmp_path: Path, precision: float) -> None:
+    run = make_random_run(tmp_path / "run")
+    with pytest.raises(sparsedet.SparseDetError, match=r"target precision .*: expected 0 to 1"):
+        sparsedet.mine(run, data, target_precision=precision, device="cpu")
 
 
 def test_mining_needs_no_box_of_every_class(tmp_path: Path) -> None:

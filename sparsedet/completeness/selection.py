@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsedet.completeness.costs import ReviewCosts
+from sparsedet.errors import ConfigError
 
 Floats = NDArray[np.float64]
 
@@ -25,8 +26,18 @@ class Selection:
 
     costs: ReviewCosts
     target_precision: float | None = None
-    """Show as many as possible at this expected precision of all shown boxes together; None: those
-    that save time."""
+    """Show as many as possible at this expected precision of all shown boxes together, 0 to 1;
+    None: those that save time."""
+
+    def __post_init__(self) -> None:
+        """Check the precision.
+
+        Raises:
+            ConfigError: when it is none.
+        """
+        wanted = self.target_precision
+        if wanted is not None and not 0 <= wanted <= 1:
+            raise ConfigError(f"target precision {wanted:g}: expected 0 to 1")
 
     def shows(self, chances: Floats, object_chances: Floats) -> NDArray[np.bool_]:
         """Return which candidates are shown, shape (N,).

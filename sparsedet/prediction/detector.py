@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import PIL.Image
@@ -240,10 +240,12 @@ def as_bgr(image: Picture, color_order: ColorOrder = "RGB") -> Pixels:
     """Return an image's pixels: uint8 of shape (H, W, 3), BGR.
 
     Raises:
-        PredictionError: when it can't be read, or has another type or shape.
+        PredictionError: when it can't be read, or has another type or shape, or no such order.
     """
     if isinstance(image, str | Path):
         return read_upright(Path(image))
+    if color_order not in get_args(ColorOrder):
+        raise PredictionError(f"color order {color_order!r}: expected RGB or BGR")
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim not in (2, 3) or 0 in image.shape:
             raise PredictionError(f"an array of {image.dtype} and shape {image.shape}: {_ARRAY}")

@@ -63,6 +63,13 @@ def test_arrays_pil_images_and_files_are_one(detector: Detector, photo: Path) ->
         assert same(detector.predict(image, score=LOW), expected)
 
 
+@pytest.mark.parametrize("order", ["rgb", "bgr", "RBG"])
+def test_an_unknown_color_order_is_refused(order: str) -> None:
+    """It would otherwise be taken for BGR."""
+    with pytest.raises(PredictionError, match=f"color order '{order}': expected RGB or BGR"):
+        as_bgr(np.zeros((4, 4, 3), np.uint8), order)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_images_of_many_bits_are_not_white(suffix: str, tmp_path: Path) -> None:
     """As in files of 12 bits from a microscope."""

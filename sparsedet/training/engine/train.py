@@ -27,6 +27,7 @@ from sparsedet.modeling.tiles import views_of
 from sparsedet.run_folder import RunFolder, RunInfo
 from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import UnreadableImages
+from sparsedet.seeds import check_seed
 from sparsedet.training.data.pseudo_labels import write_ignored
 from sparsedet.training.data.samples import training_images, usable_feedback, without_versions
 from sparsedet.training.engine.best_checkpoint import ValidationData, check_validation
@@ -86,6 +87,7 @@ def start_run(
         ConfigError: when a configuration value is invalid, alone or with this dataset.
     """
     check_empty(run)
+    check_seed(seed)
     dataset = without_versions(dataset)
     limit = config.loader.max_unreadable
     check_images(dataset, images, UnreadableImages(limit, len(dataset.images)))

@@ -100,8 +100,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
     expected = model.state_dict()
     theirs, ours = class_count(weights), class_count(expected)
     if theirs is not None and ours is not None and theirs != ours:
+        trained = counted(theirs, "class", "classes")
         raise RunError(
-            f"{path}: a model with {theirs} classes, but the configuration and its data have {ours}"
+            f"{path}: a model with {trained}, but the configuration and its data have {ours}"
         )
     differing = {
         "not in the file": [name for name in expected if name not in weights],

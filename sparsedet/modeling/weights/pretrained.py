@@ -236,7 +236,8 @@ def _differences(
     differences = []
     theirs, ours = class_count(weights), class_count(own)
     if theirs is not None and ours is not None and theirs != ours:
-        differences.append(f"trained on {theirs} classes, but the data has {ours}")
+        trained = counted(theirs, "class", "classes")
+        differences.append(f"trained on {trained}, but the data has {ours}")
     unfilled = [
         name
         for name in own

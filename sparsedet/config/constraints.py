@@ -122,13 +122,18 @@ def tile_side(pixels: int) -> int:
 Count = Annotated[int, Field(ge=1), Expected("at least 1")]
 NonNegative = Annotated[int, Field(ge=0), Expected("0 or more")]
 Length = Annotated[int, Field(ge=1), Expected("a length in pixels")]
+NonNegativeNumber = Annotated[float, Field(ge=0), Expected("0 or more")]
 Positive = Annotated[float, Field(gt=0), Expected("more than 0")]
 Share = Annotated[float, Field(ge=0, le=1), Expected("a share, 0 to 1")]
 ShareBelow1 = Annotated[float, Field(ge=0, lt=1), Expected("a share, 0 to less than 1")]
 InnerShare = Annotated[float, Field(gt=0, lt=1), Expected("a share between 0 and 1")]
 Score = Annotated[float, Field(ge=0, le=1), Expected("a score, 0 to 1")]
 IoU = Annotated[float, Field(ge=0, le=1), Expected("an IoU, 0 to 1")]
-Numbers = Annotated[tuple[float, float], Expected("two numbers")]
+Shares = Annotated[
+    tuple[Share, Share],
+    AfterValidator(ascending),
+    Expected("two shares, 0 to 1, the lower one first"),
+]
 Scores = Annotated[
     tuple[Score, Score],
     AfterValidator(ascending),

@@ -20,7 +20,7 @@ from sparsedet.config.constraints import (
     Key,
     Length,
     NonNegative,
-    Numbers,
+    NonNegativeNumber,
     Positive,
     Scales,
     Score,
@@ -28,6 +28,7 @@ from sparsedet.config.constraints import (
     Section,
     Share,
     ShareBelow1,
+    Shares,
     known_backbone,
     known_rpn_head,
     tile_side,
@@ -205,15 +206,15 @@ class AugmentedViewConfig(Section):
 
     group = "SPARSEDET.AUGMENTED_VIEW"
 
-    jitter: Numbers = (0.5, 1.5)
+    jitter: Scales = (0.5, 1.5)
     """Range of the factors of contrast, brightness and saturation."""
-    lighting: float = 1.2
+    lighting: NonNegativeNumber = 1.2
     """Standard deviation of the PCA lighting noise, in units of ImageNet's colour spread."""
     erase: bool = True
     """Whether a rectangle of one random labelled box is blackened."""
-    erase_area: Numbers = (0.4, 0.7)
+    erase_area: Shares = (0.4, 0.7)
     """Area of the rectangle as a share of the box's."""
-    erase_aspect: Numbers = (0.3, 3.3)
+    erase_aspect: Scales = (0.3, 3.3)
     """Aspect ratio (width / height) of the rectangle."""
 
 

@@ -105,6 +105,12 @@ def atomic_folder(target: Path) -> Iterator[Path]:
                 f"{target}: exists already with other content; choose another folder, or "
                 "remove this one"
             )
+    except OSError as error:
+        # Users know only the target.
+        if error.filename and Path(os.fsdecode(error.filename)).is_relative_to(temporary):
+            inside = Path(os.fsdecode(error.filename)).relative_to(temporary)
+            error.filename = str(target / inside)
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

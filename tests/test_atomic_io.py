@@ -126,6 +126,13 @@ def test_failure_leaves_no_folder(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_full_disk_names_the_file_in_the_folder_that_was_asked_for(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with pytest.raises(OSError, match="No space left") as caught, atomic_folder(target) as folder:
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder / "sub" / "a.txt"))
+    assert caught.value.filename == str(target / "sub" / "a.txt")
+
+
 def test_the_same_folder_again_changes_nothing(tmp_path: Path) -> None:
     _make_folder(tmp_path / "out", "a.txt")
     before = (tmp_path / "out").stat().st_ino

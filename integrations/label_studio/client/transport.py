@@ -150,10 +150,11 @@ class Answer(httpx.Response):
     """A complete answer; JSON is parsed on demand."""
 
     def __init__(self, response: httpx.Response, body: bytes) -> None:
-        kept = {"content-type", "retry-after", "x-ratelimit-reset"}
+        kept = {b"content-type", b"retry-after", b"x-ratelimit-reset"}
         super().__init__(
             response.status_code,
-            headers={name: value for name, value in response.headers.items() if name in kept},
+            # As bytes, since proxies may send any.
+            headers=[pair for pair in response.headers.raw if pair[0].lower() in kept],
             content=body,
             request=response.request,
         )

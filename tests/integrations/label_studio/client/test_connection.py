@@ -18,7 +18,7 @@ from sparsedet.integrations.label_studio.client.connection import (
     project_number,
 )
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
-from tests.hostile.odd_server import odd_server, page
+from tests.hostile.odd_server import Answer, odd_server, page
 
 SECRET = "0123456789abcdef0123456789abcdef01234567"
 
@@ -125,6 +125,15 @@ def test_a_refused_write_says_what_to_do(status: int, advice: str) -> None:
         connection = Connection(server.url, SECRET)
         with pytest.raises(ToolError, match=rf"status {status} \(making a thing\); .*{advice}"):
             connection.post_json("api/things/", {}, "making a thing")
+
+
+def test_a_busy_server_that_asks_for_an_odd_pause_is_busy() -> None:
+    with odd_server() as server:
+        busy = Answer(b"{}", 429, headers={"Retry-After": "bientôt"})
+        server.answers["/api/things"] = busy
+        connection = Connection(server.url, SECRET)
+        with pytest.raises(ToolError, match=r"answered with status 429 .*; finished work is kept"):
+            connection.get_json("api/things", {}, "reading things")
 
 
 class _Counted(BaseHTTPRequestHandler):

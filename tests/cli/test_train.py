@@ -186,6 +186,8 @@ def train_elsewhere(data: Path, run: Path, *changes: str) -> Result:
         ),
         (["MODEL.ANCHOR_GENERATOR.SIZES", "[[32],[64]]", "--minutes", "1"], "no model that can be"),
         (["MODEL.RPN.IN_FEATURES", "['p9']"], "no model that can be trained (KeyError: 'p9')"),
+        (["MODEL.ANCHOR_GENERATOR.SIZES", "[[]]"], "no model that can be trained (RuntimeError: "),
+        (["MODEL.RPN.BBOX_REG_LOSS_TYPE", "l1"], "no model that can be trained (ValueError: "),
     ],
 )
 def test_errors_are_one_line_and_leave_nothing(

@@ -3,10 +3,11 @@
 import math
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any, NoReturn
 
 import torch
+from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -32,13 +33,25 @@ _LEAST_SCALE = 2.0**-10
 """Minimum scale of fp16 losses; below, gradients are infinite for any batch."""
 
 _MAX_DETAIL = 150
+_ODD_VALUES = (
+    ArithmeticError,
+    AssertionError,
+    ImportError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What torch and detectron2 raise for odd values of a configuration."""
+_TRIED_SIDE = 128
+"""Pixels of the images that a configuration is tried with; several times the largest stride."""
 
 Weights = dict[str, Tensor]
 """A training state, by name."""
 
 
 def check_model(config: TrainingConfig, classes: Sequence[str]) -> None:
-    """Check that model, optimiser and schedule can be built on the CPU, and initial weights loaded.
+    """Check that the model can be built, trained and used on the CPU, and initial weights loaded.
 
     Args:
         config: the configuration.
@@ -53,13 +66,29 @@ def check_model(config: TrainingConfig, classes: Sequence[str]) -> None:
     try:
         model = checkpoint.build(config.node)
         optimizer_and_schedule(config, model)
-    except (AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if processes.ranks() == 1:  # Norms may wait for the other processes, which do not try.
+            _try(model)
+    except _ODD_VALUES as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:_MAX_DETAIL]
         raise ConfigError(
             f"the configuration gives no model that can be trained ({reason}); check the keys of "
             "MODEL and SOLVER that differ from the configuration's own"
         ) from error
     check_initial_weights(model, config.node, classes)
+
+
+def _try(model: nn.Module) -> None:
+    """Compute losses and detections of blank images: not all odd values show when building."""
+    labels = Instances((_TRIED_SIDE, _TRIED_SIDE))
+    labels.gt_boxes = Boxes(torch.tensor([[0.25, 0.25, 0.75, 0.75]]) * _TRIED_SIDE)
+    labels.gt_classes = torch.zeros(1, dtype=torch.int64)
+    blank = torch.full((3, _TRIED_SIDE, _TRIED_SIDE), 127, dtype=torch.uint8)
+    item = {"image": blank, "image_augmented": blank, "instances": labels}
+    # Some layers, as modulated deformable convolutions, only exist for GPUs.
+    with EventStorage(0), suppress(NotImplementedError):
+        model.train()([item, item])
+        with torch.inference_mode():
+            model.eval()([item])
 
 
 class Trainer:

@@ -39,6 +39,10 @@ class Workspace:
 
     root: Path
 
+    def __post_init__(self) -> None:
+        # From Python, people pass text.
+        object.__setattr__(self, "root", Path(self.root))
+
     @property
     def settings_file(self) -> Path:
         """The source of the annotations, and the settings of rounds; makes a folder a workspace."""

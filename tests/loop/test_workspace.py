@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,12 @@ def workspace(tmp_path: Path) -> Workspace:
 def test_the_workspace_around_a_file(workspace: Workspace, below: str, found: bool) -> None:
     around = enclosing(workspace.root / below)
     assert around == (Workspace(workspace.root.resolve()) if found else None)
+
+
+def test_a_workspace_takes_text_as_its_folder(workspace: Workspace) -> None:
+    folder: Any = str(workspace.root)
+    assert Workspace(folder) == workspace
+    assert Workspace(folder).settings() == SETTINGS
 
 
 def test_locate_takes_a_workspace_or_a_file(workspace: Workspace, tmp_path: Path) -> None:

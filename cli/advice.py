@@ -45,7 +45,7 @@ def _again(arguments: Sequence[str]) -> str:
     """Return how to run the command again; finished work is kept."""
     name = next((word for word in arguments if not word.startswith("-")), "")
     if name == "train" and "--resume" not in arguments:
-        return "run it again with --resume"
+        return "run it again, with --resume if the run folder exists"
     return "run it again"
 
 

@@ -37,7 +37,7 @@ def check_settings(checked: Checked) -> Iterator[Finding]:
     except (OSError, UnicodeDecodeError) as error:
         what = f"can't be read ({error})"
     else:
-        what = "" if len(content.split("\n")) == 1 and content else "invalid workspace name"
+        what = "" if content.isprintable() and content else "invalid workspace name"
     if what:
         again = checked.command("round", "--take-over")
         yield Finding(

@@ -142,6 +142,10 @@ KEPT: dict[str, tuple[Damage, str]] = {
         lambda d: d.workspace.settings_file.write_text("[source"), "settings-broken",
     ),
     "a missing name": (lambda d: (d.workspace.root / "owner.id").unlink(), "owner"),
+    "a name of NULs": (
+        lambda d: (d.workspace.root / "owner.id").write_bytes(bytes(32)),
+        "owner",
+    ),
     "an empty name": (lambda d: (d.workspace.root / "owner.id").write_text(""), "owner"),
     "a round that is missing": (
         lambda d: shutil.rmtree(d.workspace.round(1).root), "round-missing",

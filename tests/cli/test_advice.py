@@ -20,7 +20,10 @@ FULL = StoppedRunError("model.pth: can't be written; free up space")
     [
         (["round", "work"], "free up space, then run it again"),
         (["--debug", "demo"], "free up space, then run it again"),
-        (["train", "-o", "run"], "free up space, then run it again with --resume"),
+        (
+            ["train", "-o", "run"],
+            "free up space, then run it again, with --resume if the run folder exists",
+        ),
         (["train", "--resume", "-o", "run"], "free up space, then run it again"),
     ],
 )

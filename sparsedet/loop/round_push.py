@@ -50,10 +50,11 @@ def push_round(
     dataset = read_coco(folder.annotations)
     plan, known = _planned(workspace, folder, dataset, settings, ledger, budget, say)
     if plan.sure_only:
+        later = f", {len(plan.left_out)} left to later rounds" if plan.left_out else ""
+        sample = " but what the blind sample lacks" if plan.held_back else ""
         say(
-            f"sure boxes first: {counted(len(plan.shown), 'box', 'boxes')} up for review and "
-            f"{len(plan.left_out)} left to later rounds; nothing needs to be drawn but what the "
-            "blind sample lacks"
+            f"sure boxes first: {counted(len(plan.shown), 'box', 'boxes')} up for review{later}; "
+            f"nothing needs to be drawn{sample}"
         )
     version = folder.run.info().run_id
     wanted = up_for_review(ledger, dataset, plan.shown, version, held_back=plan.held_back)

@@ -46,7 +46,9 @@ def test_doubtful_boxes_wait_for_the_next_round(tmp_path: Path) -> None:
     assert len(record["left_out"]) == 3 * IMAGES
     assert report_of(folder, "pushed").sure_only
     assert all(entry["judge_only"] for entry in record["queue"] if not entry["audit"])
-    assert any("sure boxes first" in line for line in project.said)
+    (said,) = [line for line in project.said if "sure boxes first" in line]
+    assert f", {3 * IMAGES} left to later rounds; " in said
+    assert ("blind sample" in said) == any(entry["audit"] for entry in record["queue"])
     # Files and ledger agree on what was shown; the model is empty.
     assert "model.pth" in (found := project.command("check", "work").out)
     assert "1 thing is wrong" in found
@@ -59,6 +61,13 @@ def test_doubtful_boxes_wait_for_the_next_round(tmp_path: Path) -> None:
     project.round(2)
     (reviews,) = project.open_reviews().values()
     assert sum(len(review.scores) for review in reviews) >= 3 * len(shown)
+
+
+def test_where_all_boxes_are_sure_none_are_left_to_later_rounds(tmp_path: Path) -> None:
+    project = LotProject(tmp_path, NO_LOTS, sure_first=True)
+    project.round(1)
+    (said,) = [line for line in project.said if "sure boxes first" in line]
+    assert "left to later rounds" not in said
 
 
 @pytest.mark.parametrize("is_pushed", [False, True])

@@ -1,5 +1,6 @@
 """Outputs inside of their own source, which some formats would read as a part of it."""
 
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,12 +38,25 @@ def kept_apart(
         return
     before = _read(source, images, format)
     yield
-    if not before.is_same(_read(source, images, format)):
+    with _without_warnings():
+        after = _read(source, images, format)
+    if not before.is_same(after):
         shutil.rmtree(output, ignore_errors=True)
         raise SparseDetError(
             f"{output}: would be read as a part of {source} from now on; choose a folder outside "
             "of it"
         )
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Log no warnings: they would be about the output."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(level)
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,7 +191,7 @@ def test_a_budget_is_kept_over_all_review_projects(workspace: Workspace) -> None
 @pytest.mark.parametrize(
     ("mode", "arguments", "message"),
     [
-        (None, [], "`sparsedet push` create it"),
+        (None, [], "nothing was pushed yet: run `sparsedet round` first"),
         ("draft", [], "pushed as drafts"),
         ("review-project", ["--misses", "2"], "misses is 2.0, expected a share"),
         ("review-project", ["--leave", "-1"], "leave is -1"),

@@ -252,7 +252,9 @@ def test_a_split_that_is_told_to_end_leaves_nothing(tmp_path: Path, number: sign
     file = tmp_path / "full.json"
     file.write_text('{"images": [], "annotations": [], "categories": []}')
     slowly = (
-        "import time; from sparsedet import sparsify; from sparsedet.cli.app import main; "
+        "import signal, time; from sparsedet import sparsify; from sparsedet.cli.app import main; "
+        # Tests that run under nohup ignore it.
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL); "
         "sparsify.make_split = lambda *given: time.sleep(60); main()"
     )
     words = ["split", str(file), "--recipe", "easy", "-o", "out"]

@@ -193,7 +193,8 @@ def test_a_killed_restart_leaves_no_later_step_done(
     steps = (folder.annotations, folder.train, folder.run.model, folder.mined)
     left = [path.exists() for path in steps]
     assert left == sorted(left, reverse=True)
-    with pytest.raises(Stop):
+    # Like every command that changes a workspace.
+    with begun.lock(), pytest.raises(Stop):
         rounds(begun).advance()
     assert not list(folder.root.glob(".*"))
 

@@ -299,6 +299,6 @@ def test_many_rounds_keep_the_page_small(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_annotations_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SparseDetError, match="run `sparsedet pull` first"):
+    with pytest.raises(SparseDetError, match=r"run `sparsedet round .*` first"):
         write_report(Workspace(tmp_path), tmp_path / "report.html", title=TITLE)
     assert not (tmp_path / "report.html").exists()

@@ -55,6 +55,8 @@ def test_a_closed_terminal_stops_the_server(workers: int) -> None:
     """The shell may send the signal again while the backend is removed from its projects."""
     program = (
         "import socket; from tests.integrations.label_studio.serve.test_running import *; "
+        # Tests that run under nohup ignore it.
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL); "
         "listening = socket.create_server(('127.0.0.1', 0)); "
         "print(listening.getsockname()[1], flush=True); "
         f"Running(make_app(), make_app, listening, {workers}).run(); "

@@ -1,6 +1,8 @@
 """A person reads a review project's instruction and follows it."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -37,6 +39,21 @@ def select(page: Page, name: str) -> None:
     score = f"{FOUND_BY_MODEL[name][2]:.2f}"
     page.locator(".lsf-outliner-item").filter(has_text=score).click()
     expect(page.get_by_text(f"{name}-1", exact=True)).to_be_visible()
+
+
+@contextmanager
+def pushed_review(
+    label_studio: LocalServer, tool: LabelStudioTool, pulled: Pulled
+) -> Iterator[tuple[Page, str]]:
+    """Push the boxes of the first image; yield the page that reviews them, and the project."""
+    first = pulled.dataset.images[0]
+    report = push(tool, pulled, [b for b in mined_boxes(pulled.dataset) if b.image_id == first.id])
+    with open_browser() as page:
+        log_in(page, label_studio)
+        page.goto(f"{report.url}/data?labeling=1")
+        wait_for_editor(page, SUBMIT)
+        page.keyboard.press("Escape")
+        yield page, report.review_project
 
 
 def test_a_person_does_what_the_instruction_says(
@@ -123,15 +140,9 @@ def test_a_person_submits_without_filling_in_what_the_project_requires(
         <Choice value="yes"/></Choices></View>""",
     )
     tool.connection.client.projects.update(int(pulled.project), label_config=demanding)
-    first = pulled.dataset.images[0]
-    report = push(tool, pulled, [b for b in mined_boxes(pulled.dataset) if b.image_id == first.id])
-    with open_browser() as page:
-        log_in(page, label_studio)
-        page.goto(f"{report.url}/data?labeling=1")
-        wait_for_editor(page, SUBMIT)
-        page.keyboard.press("Escape")
+    with pushed_review(label_studio, tool, pulled) as (page, review_project):
         finish(page, SUBMIT, "POST")
-    (review,) = mode_of(tool).reviews(report.review_project, []).reviews
+    (review,) = mode_of(tool).reviews(review_project, []).reviews
     assert len(review.regions) == len(DRAWN_BY_PEOPLE) + len(FOUND_BY_MODEL)
     found = tool.connection.client.projects.get(int(pulled.project))
     assert (found.label_config or "").lower().count("required=") == 3
@@ -140,13 +151,7 @@ def test_a_person_submits_without_filling_in_what_the_project_requires(
 def test_a_person_leaves_the_page_and_resumes_the_review(
     label_studio: LocalServer, tool: LabelStudioTool, pulled: Pulled
 ) -> None:
-    first = pulled.dataset.images[0]
-    report = push(tool, pulled, [b for b in mined_boxes(pulled.dataset) if b.image_id == first.id])
-    with open_browser() as page:
-        log_in(page, label_studio)
-        page.goto(f"{report.url}/data?labeling=1")
-        wait_for_editor(page, SUBMIT)
-        page.keyboard.press("Escape")
+    with pushed_review(label_studio, tool, pulled) as (page, review_project):
         with page.expect_response(lambda answer: "/drafts" in answer.url):
             select(page, "mined-wrong")
             page.keyboard.press("Backspace")
@@ -155,7 +160,7 @@ def test_a_person_leaves_the_page_and_resumes_the_review(
         page.keyboard.press("Escape")
         expect(page.locator(".lsf-outliner-item")).to_have_count(5)
         finish(page, SUBMIT, "POST")
-    (review,) = mode_of(tool).reviews(report.review_project, []).reviews
+    (review,) = mode_of(tool).reviews(review_project, []).reviews
     assert len(review.shown) == len(DRAWN_BY_PEOPLE) + len(FOUND_BY_MODEL)
     assert review.shown.keys() - {r.region_id for r in review.regions} == {"mined-wrong-1"}
 

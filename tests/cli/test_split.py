@@ -248,7 +248,7 @@ def test_other_formats_are_split_as_they_are(full: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_split_that_is_told_to_end_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_split_that_is_ended_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     file = tmp_path / "full.json"
     file.write_text('{"images": [], "annotations": [], "categories": []}')
     slowly = (

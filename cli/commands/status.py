@@ -116,7 +116,7 @@ def status(
             "Objects by class, estimated",
             ("class", "with a box", "without", "90% interval"),
             [
-                (name, own.boxes, round(own.missing), _to(own.interval))
+                (name, own.boxes, round(own.missing), _bounds(own.interval))
                 for name, own in found.estimate.by_class.items()
             ],
         )
@@ -137,7 +137,7 @@ def status(
         show_next(found.up, folder, workspace.settings().rounds.stop_at)
 
 
-def _to(interval: tuple[float, float] | None) -> str:
+def _bounds(interval: tuple[float, float] | None) -> str:
     return f"{interval[0]:.0f} to {interval[1]:.0f}" if interval else "-"
 
 

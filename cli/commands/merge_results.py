@@ -15,7 +15,8 @@ from ..output import command, line, say, table
 
 if TYPE_CHECKING:
     from sparsedet.loop.lots import UndoneLot
-    from sparsedet.loop.merging import MergedImage, Merging, UndoneMerge
+    from sparsedet.loop.merge_undo import UndoneMerge
+    from sparsedet.loop.merging import MergedImage, Merging
 
 SIDES = ("source", "review")
 """Values of --take."""

@@ -120,6 +120,7 @@ def review(
     from sparsedet.ledger import Ledger
     from sparsedet.loop.ledger_rebuild import rebuild
     from sparsedet.loop.lots import collect_and_settle
+    from sparsedet.loop.merge_undo import undo_is_reported
     from sparsedet.loop.merging import Merging
     from sparsedet.loop.reviews import Connections
     from sparsedet.loop.standing import write_estimate
@@ -176,17 +177,19 @@ def review(
         write_json(output, outcomes, indent=1)
     if json_output:
         emit_json(outcomes)
-        return
-    shown = (*shown_outcomes(outcomes["sampled"]), "drawn")
-    rows = [(name, *(c[o] for o in shown)) for name, c in outcomes["by_category"].items()]
-    total = ("all", *(outcomes[name] for name in shown))
-    table(f"Mined boxes in {record.path}", ("class", *shown), [*sorted(rows), total])
-    if outcomes.get("estimate"):
-        echo(outcomes["estimate"]["text"])
-    if suspicions is not None and suspicions.marked:
-        echo(suspicions.in_words())
-    if result is not None:
-        result.show(folder)
+    else:
+        shown = (*shown_outcomes(outcomes["sampled"]), "drawn")
+        rows = [(name, *(c[o] for o in shown)) for name, c in outcomes["by_category"].items()]
+        total = ("all", *(outcomes[name] for name in shown))
+        table(f"Mined boxes in {record.path}", ("class", *shown), [*sorted(rows), total])
+        if outcomes.get("estimate"):
+            echo(outcomes["estimate"]["text"])
+        if suspicions is not None and suspicions.marked:
+            echo(suspicions.in_words())
+        if result is not None:
+            result.show(folder)
+    if undo_merge:
+        undo_is_reported(merging.workspace)
 
 
 def _check_options(
@@ -223,9 +226,10 @@ def _merged(
 ) -> "MergeResult | UndoResult | UndoneLotResult | ConflictResult | None":
     """Run the requested operation after collecting reviews; None if there is none."""
     from sparsedet.loop.lots import undo_lot
+    from sparsedet.loop.merge_undo import undo_merge
 
     if undo:
-        return UndoResult(merging.undo())
+        return UndoResult(undo_merge(merging.ledger, merging.connections, merging.workspace))
     if lot is not None:
         undone = undo_lot(merging.workspace, merging.ledger, lot, merging.rule)
         return UndoneLotResult(undone)

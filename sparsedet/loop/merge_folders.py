@@ -16,12 +16,22 @@ def image_file(folder: Path, source: Source, tool_id: str) -> Path:
 
 
 def merges_below(root: Path) -> list[Path]:
-    """Return the folders of merges that were not undone, oldest first.
+    """Return the folders of merges to undo, oldest first; of those undone, unreported ones.
 
     One that was killed before it saved an image, or half-way through, replaced nothing.
     """
     folders = (path for path in _folders(root / "merged") if path.name.isdigit())
-    return [path for path in folders if any(path.glob("*.json"))]
+    return [path for path in folders if any(path.glob("*.json")) or is_undone(path)]
+
+
+def is_undone(merge: Path) -> bool:
+    """Return whether the folder of a merge is empty, since all of it was undone."""
+    return not any(merge.glob("*.json")) and undone_folder(merge).is_dir()
+
+
+def undone_folder(merge: Path) -> Path:
+    """Return where the files of a merge go when it is undone."""
+    return merge.with_name(merge.name + UNDONE)
 
 
 def next_folder(backups: Path) -> Path:

@@ -1,23 +1,18 @@
-"""Merge reviews into the annotated project, undo merges, and resolve conflicts.
+"""Merge reviews into the annotated project, and resolve conflicts.
 
-What a merge replaces is saved first, in one file per image, so that it can be restored.
+What a merge replaces is saved first, in one file per image, so that it can be restored
+(`merge_undo`).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from sparsedet.atomic_io import remove_half_written, sync_folder, write_json
-from sparsedet.errors import SparseDetError
-from sparsedet.ledger import (
-    ImageReviews,
-    Ledger,
-    Source,
-    written_from_json,
-    written_to_json,
-)
-from sparsedet.loop.merge_folders import UNDONE, image_file, merges_below, next_folder
+from sparsedet.atomic_io import write_json
+from sparsedet.ledger import ImageReviews, Ledger, Source, written_to_json
+from sparsedet.loop.merge_folders import image_file, next_folder
+from sparsedet.loop.merge_undo import undo_is_reported
 from sparsedet.loop.reviews import Connections
 from sparsedet.loop.round_files import read_merged
 from sparsedet.loop.standing import apply_reviews
@@ -70,16 +65,6 @@ class MergedImage:
     """For conflicts: region id -> what happened to the box on each side."""
 
 
-@dataclass(frozen=True, slots=True)
-class UndoneMerge:
-    """The result of undoing a merge."""
-
-    restored: tuple[str, ...]
-    """Tool ids of images restored to their state before the merge."""
-    left: Mapping[str, str]
-    """Tool id -> why the image was left as it is."""
-
-
 class Merging:
     """Merges the reviews of a ledger.
 
@@ -121,6 +106,7 @@ class Merging:
         """
         folder = next_folder(self.workspace.merged) if write else None
         if write:
+            undo_is_reported(self.workspace)  # the next one undoes this merge
             apply_reviews(self.workspace, self.rule, self.ledger, take_review or ())
         merged: list[MergedImage] = []
         for source in self.ledger.sources():
@@ -154,68 +140,6 @@ class Merging:
                     boxes += len(image.boxes)
             self.ledger.record_written(source, resolved)
         return boxes
-
-    def undo(self) -> UndoneMerge:
-        """Restore what the newest merge replaced, unless somebody has changed it since.
-
-        Raises:
-            SparseDetError: when no merge is on record.
-        """
-        folder = self.newest
-        if folder is None:
-            raise SparseDetError(f"{self.workspace.root}: no merge to undo")
-        restored: list[str] = []
-        left: dict[str, str] = {}
-        records = {path: read_merged(path) for path in sorted(folder.glob("*.json"))}
-        sources = self.ledger.sources()
-        by_source: dict[Source, dict[str, Path]] = {}
-        for path, record in records.items():
-            tool_id = str(record["tool_id"])
-            if (source := _present(Source(**record["source"]), sources)) is None:
-                left[tool_id] = "its project is not in the ledger"
-            else:
-                by_source.setdefault(source, {})[tool_id] = path
-        undone = folder.with_name(folder.name + UNDONE)
-        for source, own in by_source.items():
-            reasons = self._restore(source, {id: records[path] for id, path in own.items()})
-            done = sorted(own.keys() - reasons.keys())
-            for tool_id in done:
-                # The rest can be undone later, and a rebuilt ledger needs both files.
-                undone.mkdir(exist_ok=True)
-                own[tool_id].rename(undone / own[tool_id].name)
-                sync_folder(undone)
-            restored += done
-            left |= reasons
-        remove_half_written(folder)
-        if not any(folder.iterdir()):
-            folder.rmdir()
-        return UndoneMerge(tuple(restored), left)
-
-    def _restore(self, source: Source, records: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-        """Restore images, in the ledger as well; return why some were left as they are.
-
-        The ledger comes first: to its record of the merge, restored images would look as if people
-        had removed what was merged. The other way round, a merge just finds nothing to do.
-        """
-        before = {id: written_from_json(one["written_before"]) for id, one in records.items()}
-        replaced = [(Replaced(i, one["before"]), one["version"]) for i, one in records.items()]
-        images = self.ledger.image_reviews(source)
-        now = {one.tool_id: (one.written, None) for one in images if one.tool_id in before}
-        self.ledger.record_written(source, {id: (state, None) for id, state in before.items()})
-        try:
-            left = self.connections.tool(source).restore(source.project, replaced)
-        except (SparseDetError, OSError):  # before anything was restored
-            self.ledger.record_written(source, now)
-            raise
-        self.ledger.record_written(source, {id: now[id] for id in left.keys() & now.keys()})
-        return dict(left)
-
-    @property
-    def newest(self) -> Path | None:
-        """The newest merge of any round that was not undone."""
-        rounds = [folder.root for folder in self.workspace.all_rounds()]
-        merges = (merge for root in (self.workspace.root, *rounds) for merge in merges_below(root))
-        return next(iter(reversed(list(merges))), None)
 
 
 class _Merge:
@@ -340,9 +264,3 @@ class _Merge:
             url=tool.image_url(self.source.project, one.tool_id),
             boxes=change.conflicts,
         )
-
-
-def _present(source: Source, known: Sequence[Source]) -> Source | None:
-    """Return a project by its server's current address, which may have changed since a merge."""
-    same = [one for one in known if (one.tool, one.project) == (source.tool, source.project)]
-    return source if source in same else next(iter(reversed(same)), None)

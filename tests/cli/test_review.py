@@ -7,7 +7,8 @@ import pytest
 
 from sparsedet.cli.commands.merge_results import ConflictResult, UndoneLotResult, UndoResult
 from sparsedet.loop.lots import UndoneLot
-from sparsedet.loop.merging import MergedImage, UndoneMerge
+from sparsedet.loop.merge_undo import UndoneMerge
+from sparsedet.loop.merging import MergedImage
 from sparsedet.loop.settings import change_source
 from tests.cli.command import sparsedet_here
 from tests.loop.small_project import FREE, SmallProject, draw

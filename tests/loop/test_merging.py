@@ -10,7 +10,7 @@ import pytest
 from sparsedet.errors import SparseDetError, ToolError
 from sparsedet.integrations.files import FilesTool
 from sparsedet.ledger import Ledger
-from sparsedet.loop.merging import Merging, UndoneMerge
+from sparsedet.loop.merge_undo import UndoneMerge, undo_is_reported, undo_merge
 from sparsedet.loop.round_files import read_merged
 from sparsedet.reviews import ReviewedRegion
 from tests.loop.small_project import (
@@ -34,8 +34,15 @@ def project(tmp_path: Path) -> SmallProject:
 
 
 def undo(project: SmallProject) -> UndoneMerge:
+    undone = undo_unreported(project)
+    undo_is_reported(project.workspace)
+    return undone
+
+
+def undo_unreported(project: SmallProject) -> UndoneMerge:
+    """Undo the newest merge, as if killed before its result was printed."""
     with closing(Ledger(project.workspace.ledger)) as ledger:
-        return Merging(ledger, project.connections, project.workspace).undo()
+        return undo_merge(ledger, project.connections, project.workspace)
 
 
 def test_a_merge_writes_what_training_sees(project: SmallProject) -> None:
@@ -287,6 +294,28 @@ def test_an_interrupted_undo_is_completed(
     assert undo(project) == UndoneMerge(("a.png",), {})
     assert project.source_boxes() == before
     assert project.merge(write=False)["a.png"].outcome == "changed"
+
+
+@pytest.mark.parametrize("then", ["undo", "merge"])
+def test_an_undo_is_repeated_until_it_was_reported(project: SmallProject, then: str) -> None:
+    """Otherwise, repeating one that was killed would undo the merge before it, too."""
+    project.review("a.png")
+    project.merge()
+    project.review("b.png")
+    merged = project.source_boxes()
+    project.merge()
+    assert undo_unreported(project) == undo_unreported(project) == UndoneMerge(("b.png",), {})
+    assert project.source_boxes() == merged
+    if then == "merge":
+        project.merge()
+        assert undo(project).restored == ("b.png",)
+    else:
+        result = project.command("review", project.workspace.root, "--undo-merge")
+        assert "1 image is restored to its state before the merge" in result.out
+    assert project.source_boxes() == merged
+    assert undo(project).restored == ("a.png",)
+    with pytest.raises(SparseDetError, match="no merge to undo"):
+        undo(project)
 
 
 @pytest.mark.parametrize("killed", ["before it saved anything", "while it saved an image"])

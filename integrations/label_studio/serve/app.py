@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 
 from sparsedet.errors import SparseDetError
 
+from ..client.answers import NoJsonError, parse_json
 from .model_host import NoModelError, live_version
 from .secret import WRONG_SECRET, is_right
 from .service import Service
@@ -135,8 +136,8 @@ def _check_secret(secret: str) -> Any:
 
 async def _json_object(request: Request) -> dict[str, Any]:
     try:
-        content = await request.json()
-    except ValueError:
+        content = parse_json(await request.body())
+    except NoJsonError:
         content = None
     if not isinstance(content, dict):
         raise HTTPException(400, "expected a JSON object")

@@ -14,7 +14,7 @@ from sparsedet.reviews import ReviewedRegion
 from sparsedet.tool import ToolOptions
 
 from ..annotation_choice import TaskBoxes, read_task, submitted, with_task_date
-from ..client.answers import check_annotations
+from ..client.answers import OddAnswerError, as_object, check_annotations, check_task, shown
 from ..client.connection import Connection, project_number
 from ..images.addresses import cache_name, image_address
 from ..images.downloads import download_images
@@ -82,11 +82,13 @@ class Predictor:
             project: the number of its project.
 
         Raises:
-            ToolError: if its image is unavailable, or labels don't match the model's classes.
+            ToolError: if it is not a task, its image is unavailable, or labels don't match the
+                model's classes.
             AnnotationError: if its image can't be decoded.
             NoModelError: if there is no model.
         """
         model = self._host.current
+        copied = _copied(task)
         config = project_config(
             self._connection, project_number(project), label_config, self._options
         )
@@ -97,11 +99,10 @@ class Predictor:
             )
         with ExitStack() as stack:
             address = _address(task, config)
-            copied = TaskImage.parse(str(task["data"].get(SOURCE_TASK_KEY) or task["id"]))
             folder = self._folder_of(copied.id, address, stack)
             name = cache_name(copied.id, address)
             size = upright_size(folder / name)
-            known = self._known(task, config, project, size)
+            known = self._known(task, copied, config, project, size)
             categories = live_categories(model.info.classes, config, project)
             ids = {category.name: category.id for category in categories}
             image = Image(
@@ -141,16 +142,20 @@ class Predictor:
         return folder
 
     def _known(
-        self, task: Task, config: LabelConfig, project: str, size: tuple[int, int]
+        self,
+        task: Task,
+        copied: TaskImage,
+        config: LabelConfig,
+        project: str,
+        size: tuple[int, int],
     ) -> _Known:
-        number = int(task["id"])
+        number = task["id"]
         annotations = task.get("annotations")
         if annotations is None:
             annotations = self._annotations_of(number)
         if SOURCE_TASK_KEY not in task["data"]:
             boxes = self._read(annotations, config, task, number, size)
-            return _Known(boxes, project, TaskImage(number), config)
-        copied = TaskImage.parse(str(task["data"][SOURCE_TASK_KEY]))
+            return _Known(boxes, project, copied, config)
         people = for_people(config)
         source, source_config = self._source_of(project)
         if submitted(annotations):
@@ -225,6 +230,23 @@ def _boxes(
                 origin="human",
                 tool_id=region.region_id,
             )
+
+
+def _copied(task: Task) -> TaskImage:
+    """Check a task, and return the image that it copies, in a review project, or its own."""
+    what = "being asked for predictions"
+    try:
+        check_task(as_object(task, what, of="a task"), what)
+    except OddAnswerError as error:
+        raise ToolError(f"a task of the request is invalid: {error.problem}") from None
+    source = task["data"].get(SOURCE_TASK_KEY, task["id"])
+    try:
+        return TaskImage.parse(str(source))
+    except ValueError:
+        raise ToolError(
+            f"task {task['id']}: its {SOURCE_TASK_KEY} is {shown(source)}, expected the number of "
+            "the copied task; push again to restore it"
+        ) from None
 
 
 def _address(task: Task, config: LabelConfig) -> str:

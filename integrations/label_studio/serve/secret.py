@@ -5,7 +5,6 @@ secret may be the first part of the URL's path instead.
 """
 
 import base64
-import binascii
 import secrets
 
 USER = "sparsedet"
@@ -45,5 +44,5 @@ def _password(header: str | None) -> bytes:
         return b""
     try:
         return base64.b64decode(encoded, validate=True).partition(b":")[2]
-    except binascii.Error:
+    except ValueError:  # not Base64, or not even ASCII
         return b""

@@ -21,6 +21,7 @@ from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
 from sparsedet.integrations.label_studio.geometry import from_percent
 from sparsedet.integrations.label_studio.labelling_config.label_config import parse_config
+from sparsedet.integrations.label_studio.review_project.review_tasks import SOURCE_TASK_KEY
 from sparsedet.integrations.label_studio.serve import model_host
 from sparsedet.integrations.label_studio.serve.app import make_app
 from sparsedet.integrations.label_studio.serve.model_host import ModelHost
@@ -108,6 +109,9 @@ def task(id: int = 7, image: str = "/data/upload/3/table.jpg", **annotation: Any
     return {"id": id, "data": {"image": image}, "annotations": annotations if annotation else []}
 
 
+COPY = {"id": 8, "data": {"image": "/data/upload/3/table.jpg", SOURCE_TASK_KEY: "of no task"}}
+
+
 def human_boxes() -> list[dict[str, Any]]:
     """What people drew on the scene."""
     return [
@@ -153,6 +157,12 @@ def test_a_wrong_secret_is_refused(
     assert stranger.request(method, f"/wrong{path}", content=b"no JSON").status_code == 401
 
 
+def test_a_password_that_is_not_ascii_is_a_wrong_one(client: TestClient) -> None:
+    header = [(b"Authorization", b"Basic \xe9\xe9==")]
+    answer = TestClient(client.app, raise_server_exceptions=False).get("/health", headers=header)
+    assert answer.status_code == 401
+
+
 def test_the_path_may_hold_the_secret(client: TestClient) -> None:
     stranger = TestClient(client.app)
     assert stranger.get(f"/{SECRET}/health").json()["status"] == "UP"
@@ -194,7 +204,20 @@ def test_one_broken_task_costs_no_other(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"no JSON", b"[]", b'{"tasks": [], "label_config": "x"}', b'{"tasks": 3}']
+    "odd",
+    [None, {}, task() | {"id": "x"}, task() | {"data": 1}, task() | {"annotations": [1]}, COPY],
+)
+def test_what_is_no_task_costs_no_other(client: TestClient, odd: Any) -> None:
+    answer = predict(client, odd, task())
+    assert [bool(result) for result in answer.json()["results"]] == [False, True]
+    alone = predict(client, odd)
+    assert alone.status_code == 500
+    assert re.search("a task of the request is invalid|expected the number", alone.json()["error"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"no JSON", b"[" * 100_000, b"[]", b'{"tasks": [], "label_config": "x"}', b'{"tasks": 3}'],
 )
 def test_requests_that_are_none(client: TestClient, body: bytes) -> None:
     answer = client.post("/predict", content=body)

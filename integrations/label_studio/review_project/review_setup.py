@@ -23,6 +23,7 @@ from ..project_records import create_project, list_projects, read_project, updat
 from ..projects import project_config
 from ..sheets.sheet_config import sheet_instruction, sheet_xml
 from ..views import HIDDEN_COLUMNS, find_or_add_view
+from .additions import with_additions
 from .class_choices import with_class_choices
 from .complete_mark import complete_key, with_complete_mark
 from .config_union import config_union
@@ -71,7 +72,7 @@ class SourceProject:
 
         It has controls that mark complete images and classes, one that says where drawing can wait,
         and shows whose a box is; none of its fields is required. That of contact sheets has only
-        boxes.
+        boxes. Tags that people added to the current one are kept.
 
         Args:
             before: the review project's current config.
@@ -81,11 +82,12 @@ class SourceProject:
             ToolError: see `with_complete_mark` and `with_class_choices`.
         """
         if sheets:
-            return sheet_xml(self.config)
+            return with_additions(sheet_xml(self.config), before, self.config.image)
         by_class = replace(self.config, xml=with_class_choices(self.config, self.number))
         marked = with_complete_mark(by_class, self.number, before)
         asked = with_judge_only(marked, self.config.image)
-        return with_review_look(without_required(asked), self.config)
+        looks = with_review_look(without_required(asked), self.config)
+        return with_additions(looks, before, self.config.image)
 
     def instruction(self, before: str = "", *, sheets: bool = False) -> str:
         """Return the instruction for reviewers; arguments as for `review_xml`."""

@@ -6,6 +6,7 @@ from sparsedet.errors import ToolError
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.demo.project_setup import labelling_config
+from sparsedet.integrations.label_studio.review_project.additions import with_additions
 from sparsedet.integrations.label_studio.review_project.config_union import config_union
 from sparsedet.push_modes import PushMode, ToReview
 from sparsedet.tool import ToolOptions
@@ -47,6 +48,45 @@ def test_a_union_keeps_what_only_the_older_config_has() -> None:
 def test_a_control_of_another_kind_is_not_mixed() -> None:
     older = CONFIG.replace("RectangleLabels", "PolygonLabels").replace("orange", "leaf")
     assert "leaf" not in config_union(CONFIG, older)
+
+
+def test_what_people_add_is_kept_and_what_the_project_removes_is_not() -> None:
+    removed = '<View><Choices name="old way" toName="image"><Choice value="a"/></Choices></View>'
+    first = with_additions(CONFIG.replace("</View>", f"{removed}</View>"), "", "image")
+    comment = '<Header value="Comments" /><TextArea name="comment" toName="image" />'
+    rating = '<Text name="file" value="$file" /><Rating name="ease" toName="file" />'
+    edited = first.replace("<Rectangle", comment.replace("toName", "toname") + "<Rectangle")
+    edited = edited.replace("</Choices>", f"</Choices><View>{rating}</View>")
+    carried = with_additions(CONFIG, edited, "image")
+    assert carried.endswith(f"{comment}<View>{rating}</View></View>")
+    assert (carried.count("<Choices"), carried.count("<Image")) == (0, 1)
+    assert with_additions(CONFIG, carried, "image") == carried
+    # The image is renamed; a config of an earlier version has no list.
+    renamed = CONFIG.replace('"image"', '"photo"')
+    mark = '<Choices name="sparsedet_complete" toName="image" />'
+    for before in (carried, CONFIG.replace("</View>", f"{comment}{mark}</View>")):
+        moved = with_additions(renamed, before, "photo")
+        assert '<TextArea name="comment" toName="photo" />' in moved
+        assert (moved.count("<Choices"), moved.count("<Image")) == (0, 1)
+
+
+@pytest.mark.label_studio
+def test_fields_that_people_add_to_the_review_project_are_kept(
+    tool: LabelStudioTool, pulled: Pulled
+) -> None:
+    report = push(tool, pulled)
+    client = tool.connection.client
+    number = int(report.review_project)
+    made = client.projects.get(number).label_config or ""
+    field = '<TextArea name="comment" toName="image" />'
+    client.projects.update(number, label_config=f"{made.removesuffix('</View>')}{field}</View>")
+    more = labelling_config(["orange", "parcel", "cup"])
+    client.projects.update(int(pulled.project), label_config=more)
+    for _ in range(2):
+        mode_of(tool).prepare(pulled.project)
+        config = client.projects.get(number).label_config or ""
+        assert config.count(field) == 1
+        assert 'value="cup"' in config
 
 
 def workspace(server: LocalServer, owner: str) -> LabelStudioTool:

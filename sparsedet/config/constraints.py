@@ -33,7 +33,7 @@ class Expected:
 class Section(BaseModel):
     """Some keys of a configuration: those of a yacs group, or fields with a `Key`."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
     group: ClassVar[str]
 
     @classmethod
@@ -71,9 +71,12 @@ class Section(BaseModel):
             problem = error.errors()[0]
             name = str(problem["loc"][0])
             expected = _expected(cls.model_fields[name]) or problem["msg"]
-            raise ConfigError(
-                f"configuration key {keys[name]} is {values[keys[name]]!r}, expected {expected}"
-            ) from error
+            raise unexpected(keys[name], values[keys[name]], expected) from error
+
+
+def unexpected(key: str, value: object, expected: str) -> ConfigError:
+    """Return the error for a key with an invalid value."""
+    return ConfigError(f"configuration key {key} is {value!r}, expected {expected}")
 
 
 def _hint(field: FieldInfo, kind: type[_Hint]) -> _Hint | None:

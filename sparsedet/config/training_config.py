@@ -13,6 +13,7 @@ from typing import Any, get_args
 import yaml
 from detectron2.config import CfgNode, get_cfg
 
+from sparsedet.config.bounds import check_bounds
 from sparsedet.config.key_values import dotted, merge_pairs, set_key
 from sparsedet.config.sections import (
     SECTIONS,
@@ -100,6 +101,7 @@ class TrainingConfig:
         node = node.clone()
         node.freeze()
         values = dict(dotted(node))
+        check_bounds(values)
         return cls(
             node=node,
             model=ModelConfig.read(values),

@@ -85,12 +85,17 @@ def push_mined(
         base = own.shown if own else _empty(dataset, model_version, _time_of_push(versions))
         shown = _to_review(dataset, plan.new, wanted.judge_only, suspected, own, base)
         write_coco(shown, folder / TO_REVIEW)
+        if own:
+            # As written, so that withdrawals from it keep the new images.
+            current = replace(own, shown=shown)
+            versions = [current if version is own else version for version in versions]
+            own = current
+    moved = _moved(plan, own, wanted.withdrawn)
     named = frozenset(_image_id(dataset, id) for id in by_image)
     up = frozenset(_image_id(dataset, id) for id in (*plan.new, *plan.standing))
     taken_down: list[Withdrawal] = []
     for done, version in enumerate(versions, start=1):
-        # New boxes are not in `own`, which was read before.
-        replaced = up if version is not own else frozenset()
+        replaced = up if version is not own else moved - up
         taken_down.append(
             withdraw(
                 version,
@@ -201,6 +206,16 @@ def _plan(
         else:
             standing[image_id] = left
     return _Plan(new, standing, skipped, frozenset(gone))
+
+
+def _moved(plan: _Plan, own: ReviewVersion | None, withdrawn: Collection[str]) -> frozenset[str]:
+    """Return the images whose boxes other images show now: contact sheets, arranged differently."""
+    shown = {b.region_id for boxes in (*plan.new.values(), *plan.standing.values()) for b in boxes}
+    return frozenset(
+        tool_id
+        for tool_id, offer in (own.waiting if own else {}).items()
+        if offer.mined and offer.mined.keys() <= shown.union(withdrawn)
+    )
 
 
 def _check_new(dataset: Dataset, new: Mapping[int, Sequence[MinedBox]]) -> None:

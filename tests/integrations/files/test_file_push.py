@@ -8,6 +8,7 @@ from sparsedet.annotations import read_coco
 from sparsedet.errors import ToolError
 from tests.integrations.files.conftest import Pulled
 from tests.integrations.files.samples import mined_boxes, read, strip, write
+from tests.integrations.files.up_for_review import up
 
 
 def test_what_is_put_up(pulled: Pulled) -> None:
@@ -86,6 +87,14 @@ def test_what_has_been_put_up_is_not_changed(pulled: Pulled) -> None:
     assert after["images"][:1] == before["images"]
     assert after["annotations"][: len(before["annotations"])] == before["annotations"]
     assert after["images"][1]["file_name"] == "night/b.png"
+
+
+def test_images_that_go_up_stay_when_others_of_the_version_are_withdrawn(pulled: Pulled) -> None:
+    boxes = {box.region_id: box for box in mined_boxes(pulled.dataset)}
+    pulled.memory.push(pulled.dataset, [boxes["good"]])
+    report = pulled.memory.push(pulled.dataset, [boxes["near"]], withdrawn=frozenset({"good"}))
+    assert (report.images, report.created, report.deleted) == (1, 1, 1)
+    assert up(pulled) == {"night/b.png": {"near"}}
 
 
 def test_annotations_that_changed_since_leave_it_as_it_is(pulled: Pulled) -> None:

@@ -1,18 +1,18 @@
 """Push the boxes of a `mined.json`, outside of a round."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sparsedet.annotations import read_coco
-from sparsedet.annotations.mined_boxes import meta_path, read_mined
+from sparsedet.annotations import Dataset, read_coco
+from sparsedet.annotations.mined_boxes import MinedBox, meta_path, read_mined
 from sparsedet.atomic_io import read_json
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger
 from sparsedet.loop.elsewhere import clear_elsewhere
 from sparsedet.loop.lots import collect_and_settle
-from sparsedet.loop.pushing import Pusher, up_for_review
+from sparsedet.loop.pushing import Pusher, UpForReview, up_for_review
 from sparsedet.loop.reviews import Connections, Say
 from sparsedet.loop.round_sheets import pictures_of
 from sparsedet.loop.settings import Settings, Source
@@ -20,7 +20,9 @@ from sparsedet.loop.workspace import Workspace, locate, owner_id
 from sparsedet.plugins import load_integration
 from sparsedet.push_modes import ModeName, Progress, PushReport, no_progress
 from sparsedet.sheets.arrangement import arrange
+from sparsedet.sheets.drawing import drawable
 from sparsedet.tool import ToolOptions
+from sparsedet.wording import counted, first_of
 
 
 def push_file(
@@ -84,6 +86,7 @@ def push_file(
     wanted = up_for_review(ledger, dataset, boxes, version)
     sheets = []
     if mode == "sheets":
+        boxes, wanted = _that_can_be_drawn(boxes, wanted, dataset, images, say)
         # From all boxes, not only unreviewed ones, so that a repeated push makes the same sheets.
         mined_now = {box.region_id for box in boxes}
         older = [box for box in wanted.boxes if box.region_id not in mined_now]
@@ -95,6 +98,26 @@ def push_file(
         dataset, wanted, model_version=version, sheets=sheets, dry_run=dry_run
     )
     return replace(report, deleted=report.deleted + deleted), new
+
+
+def _that_can_be_drawn(
+    boxes: Sequence[MinedBox], wanted: UpForReview, dataset: Dataset, images: Path, say: Say
+) -> tuple[tuple[MinedBox, ...], UpForReview]:
+    """Leave out, or withdraw, boxes on unreadable images.
+
+    Their crops would be empty, and submitting the sheet would accept them unseen.
+    """
+    every = {box.region_id: box for box in (*boxes, *wanted.boxes)}
+    blank = every.keys() - {b.region_id for b in drawable(every.values(), dataset, images)}
+    if blank:
+        files = {dataset.image_by_id[every[id].image_id].file_name for id in blank}
+        say(
+            f"{counted(len(blank), 'mined box')} on unreadable images left out "
+            f"({first_of(sorted(files))}); pull again to repair them"
+        )
+    left = tuple(box for box in boxes if box.region_id not in blank)
+    shown = tuple(box for box in wanted.boxes if box.region_id not in blank)
+    return left, UpForReview(shown, wanted.withdrawn | blank)
 
 
 def _default_version(mined: Path, region_ids: Iterable[str]) -> str:

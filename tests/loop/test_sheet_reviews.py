@@ -95,6 +95,21 @@ def test_a_sheet_is_pushed_once(project: SmallProject) -> None:
     assert open_sheets(project) == []
 
 
+def test_boxes_on_images_that_can_not_be_read_are_on_no_sheet(project: SmallProject) -> None:
+    """An empty crop would be accepted along with the others, seen by nobody."""
+    push(project)
+    (broken,) = project.workspace.images.glob("*b.png")
+    broken.write_bytes(b"no image")
+    again = push(project)
+    assert (again.json()["boxes"], again.json()["images"]) == (4, 2)
+    assert f"2 mined boxes on unreadable images left out ({broken.name})" in again.err
+    (shown,) = open_sheets(project)
+    assert {id.rpartition("-")[2] for id in shown.scores} == {"a.png", "c.png"}
+    shown.submit(shown.regions)
+    outcomes = {id: box.outcome for id, box in project.collect().items()}
+    assert outcomes["v1-right-b.png"] == outcomes["v1-wrong-b.png"] == "withdrawn"
+
+
 def test_a_newer_model_s_sheets_replace_those_that_nobody_reviewed(project: SmallProject) -> None:
     push(project)
     push(project, "v2")

@@ -116,7 +116,8 @@ def test_rounds_against_a_label_studio_project(label_studio: LocalServer, tmp_pa
     first = for_project(commands("first round"), made.number)
     run_all(first[:2], tmp_path, made.env)
     cells = tmp_path / "cells"
-    shorten_rounds(cells, 50)
+    # With 50, rounding decides how much is learned: on one machine 77 of 134 boxes were right.
+    shorten_rounds(cells, 100)
     run_all(first[2:], tmp_path, made.env)
 
     pulled = read_coco(cells / "annotations.json")

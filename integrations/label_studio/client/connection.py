@@ -37,6 +37,8 @@ T = TypeVar("T")
 WRITE: "RequestOptions" = {"max_retries": 0, "timeout_in_seconds": int(TIMEOUT_SECONDS)}
 """For requests that create things: the SDK would retry them on a 5xx and create them twice."""
 
+_ACCOUNT = "api/current-user/whoami"
+
 
 class Connection:
     """An authenticated connection; accepts legacy tokens and personal access tokens.
@@ -80,9 +82,7 @@ class Connection:
             )
         http.renewed = self.renewed
         once: RequestOptions = {"timeout_in_seconds": int(CONNECT_SECONDS), "max_retries": 0}
-        self._account = self._send(
-            "GET", "api/current-user/whoami", CONNECTING, request_options=once
-        )
+        self._account = self._send("GET", _ACCOUNT, CONNECTING, request_options=once)
         if not isinstance(self._account, dict):
             raise ToolError(
                 self._odd(f"does not return our account: {shown(self._account)}", CONNECTING)
@@ -129,6 +129,17 @@ class Connection:
             return None
         tokens._access_token = None
         return self.headers()["Authorization"]
+
+    def check_key(self, what: str) -> None:
+        """Check that the server still accepts the key; thread-safe.
+
+        Args:
+            what: what it is needed for.
+
+        Raises:
+            ToolError: if it does not.
+        """
+        self._send("GET", _ACCOUNT, what)
 
     def get_json(self, path: str, params: Mapping[str, Any], what: str) -> Any:
         """GET a resource; `what` names it in errors, as in "reading project 3"."""
@@ -241,7 +252,8 @@ class Connection:
             yield
         except ApiError as error:
             said = self._redact(detail(error.body))
-            message = refusal(error.status_code, said, self.url, what)
+            by_proxy = not isinstance(error.body, Mapping)
+            message = refusal(error.status_code, said, self.url, what, by_proxy=by_proxy)
             raise RequestRefusedError(message, error.status_code, error.body) from None
         except AnswerProblem as problem:
             raise RequestFailedError(self._odd(str(problem), what)) from None

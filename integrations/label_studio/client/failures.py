@@ -19,6 +19,8 @@ _TOO_LARGE = (
 )
 _TEMPORARY = (408, 429, 500, 502, 503, 504)
 """Statuses of a server that is busy, restarting or out of resources."""
+_NOT_SENT = "Authentication credentials were not provided"
+"""What Label Studio says of a request without a key."""
 _PARSERS = ("label_studio_sdk", "jwt")
 """Packages whose errors mean unexpected answers: the SDK validates little when parsing them."""
 
@@ -46,14 +48,21 @@ def network_problem(error: httpx.HTTPError, url: str, what: str) -> str:
     return f"the connection to {server} was closed ({what}: {reason}); {_AGAIN}"
 
 
-def refusal(status: int | None, said: str, url: str, what: str) -> str:
-    """Return what a status other than success means; `said` is the server's own message."""
-    said = f": {said}" if said else ""
+def refusal(status: int | None, said: str, url: str, what: str, *, by_proxy: bool = False) -> str:
+    """Return what a status other than success means.
+
+    Args:
+        status: the status.
+        said: the server's own message.
+        url: the server's address.
+        what: purpose of the request.
+        by_proxy: Label Studio itself did not answer.
+    """
     server = f"Label Studio at {url}"
-    if status == httpx.codes.UNAUTHORIZED:
-        return f"{server} refused the API key{said}; check {KEY_VARIABLE}"
-    if status == httpx.codes.FORBIDDEN:
-        return f"{server} does not allow this account {what}{said}"
+    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        why = _no_access(status, said, server, what, by_proxy=by_proxy)
+        return why if what == CONNECTING else f"{why}; {_AGAIN}"
+    said = f": {said}" if said else ""
     if what == CONNECTING and status == httpx.codes.NOT_FOUND:
         return (
             f"no Label Studio at {url} (status {status}{said}); is the address right "
@@ -67,6 +76,24 @@ def refusal(status: int | None, said: str, url: str, what: str) -> str:
     if status in _TEMPORARY:
         return f"{answered}; {'try again later' if what == CONNECTING else _AGAIN}"
     return answered
+
+
+def _no_access(status: int, said: str, server: str, what: str, *, by_proxy: bool) -> str:
+    if by_proxy:
+        return (
+            f"a proxy in front of {server} refused the request (status {status}, {what}); use an "
+            "address without a login of its own"
+        )
+    if _NOT_SENT in said:
+        return (
+            f"{server} did not receive the API key ({what}); does a proxy in front of it remove "
+            "the Authorization header?"
+        )
+    said = f": {said}" if said else ""
+    if status == httpx.codes.FORBIDDEN:
+        return f"{server} does not allow this account {what}{said}"
+    step = "" if what == CONNECTING else f" ({what})"
+    return f"{server} refused the API key{said}{step}; check {KEY_VARIABLE}"
 
 
 def comes_of_parsing(traceback: TracebackType | None) -> bool:

@@ -109,6 +109,7 @@ class WebImages:
         Raises:
             Unreadable: if it is unavailable.
             ServerGoneError: if Label Studio itself can't be reached.
+            ToolError: if it no longer accepts the key.
         """
         with ExitStack() as stack, self._deadline.within(self._options.max_seconds):
             try:
@@ -131,6 +132,10 @@ class WebImages:
                 response.close()
                 request.headers["Authorization"] = authorization
                 response = self._send(request, stack)
+            if with_key and response.status_code == httpx.codes.UNAUTHORIZED:
+                # Of an image that Label Studio can't get from a storage, or of the key: without
+                # it, all other images would seem to be missing too.
+                self._connection.check_key("downloading images")
             if not response.has_redirect_location:
                 self._check(response, asked=bool(known))
                 return response

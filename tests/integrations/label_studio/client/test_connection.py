@@ -18,7 +18,7 @@ from sparsedet.integrations.label_studio.client.connection import (
     project_number,
 )
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
-from tests.hostile.odd_server import Answer, odd_server, page
+from tests.hostile.odd_server import Answer, json_answer, odd_server, page
 
 SECRET = "0123456789abcdef0123456789abcdef01234567"
 
@@ -125,6 +125,31 @@ def test_a_refused_write_says_what_to_do(status: int, advice: str) -> None:
         connection = Connection(server.url, SECRET)
         with pytest.raises(ToolError, match=rf"status {status} \(making a thing\); .*{advice}"):
             connection.post_json("api/things/", {}, "making a thing")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_refused_later_says_what_to_do(status: int) -> None:
+    with odd_server() as server:
+        server.answers["POST /api/things"] = json_answer({"detail": "Invalid token."}, status)
+        connection = Connection(server.url, SECRET)
+        with pytest.raises(ToolError, match=r"making a thing.*; finished work is kept, repeat"):
+            connection.post_json("api/things/", {}, "making a thing")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_login_of_a_proxy_is_not_blamed_on_the_key(status: int) -> None:
+    with odd_server() as server:
+        server.answers["/api/current-user/whoami"] = page(status=status)
+        with pytest.raises(ToolError, match=rf"^a proxy .* \(status {status}, connecting\)"):
+            Connection(server.url, SECRET)
+
+
+def test_a_proxy_that_removes_the_key() -> None:
+    with odd_server() as server:
+        said = {"detail": "Authentication credentials were not provided."}
+        server.answers["/api/current-user/whoami"] = json_answer(said, 401)
+        with pytest.raises(ToolError, match=r"did not receive the API key .* a proxy"):
+            Connection(server.url, SECRET)
 
 
 def test_a_busy_server_that_asks_for_an_odd_pause_is_busy() -> None:

@@ -196,3 +196,22 @@ def test_label_studio_gone_in_the_middle_is_an_error(
     monkeypatch.setattr(HostRules, "addresses", lambda *_: nobody)
     with pytest.raises(ToolError, match=r"can't be reached any more"):
         pull()
+
+
+def test_a_key_that_is_revoked_in_the_middle_is_an_error(
+    server: OddServer, pull: Pull, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, refused = server.answer, json_answer({"detail": "Invalid token."}, 401)
+
+    def answer(method: str, path: str) -> Answer:
+        revoked = any(request == "GET /images/2.png" for request, _ in server.seen)
+        return refused if revoked else usual(method, path)
+
+    monkeypatch.setattr(server, "answer", answer)
+    with pytest.raises(ToolError, match=r"refused the API key: Invalid token .*finished work"):
+        pull()
+
+
+def test_an_image_that_is_refused_costs_only_that_image(server: OddServer, pull: Pull) -> None:
+    server.answers["/images/2.png"] = json_answer({"detail": "the storage refuses it"}, 401)
+    assert pull().unread == {"2"}

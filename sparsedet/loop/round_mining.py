@@ -1,5 +1,7 @@
 """The mining of a round: candidates, their expected precision, and the boxes people see."""
 
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import closing
 
 from sparsedet.annotations import Dataset, read_coco
@@ -18,7 +20,7 @@ from sparsedet.loop.settings import Settings
 from sparsedet.loop.standing import assess_round, mined_on, selection_of
 from sparsedet.loop.workspace import Workspace
 from sparsedet.push_modes import Progress
-from sparsedet.wording import counted
+from sparsedet.wording import counted, first_of
 
 _TELLING = 10
 """Minimum number of hidden annotations for a remark on how many of them were found."""
@@ -86,8 +88,8 @@ def mine_round(
     )
     write_suspicions(found.suspicions, folder.suspicions)
     write_mined(found.mined, proposals_meta(found, folder.run, dataset), folder.mined)
-    mined = counted(len(found.mined), "box")
-    say(f"mined {mined} not explained by an annotation; {held_back_line(found)}")
+    names = {category.id: category.name for category in dataset.categories}
+    say(mined_line(found, names))
     fitted = found.fitted
     if fitted.hidden >= _TELLING and fitted.seen < _WEAK:
         say(
@@ -97,14 +99,35 @@ def mine_round(
         )
 
 
-def held_back_line(found: Proposals) -> str:
-    """Return the number of held-back candidates, for display."""
+def mined_line(found: Proposals, names: Mapping[int, str]) -> str:
+    """Return how many boxes are mined and held back, in all and by class, for display.
+
+    Args:
+        found: the proposals.
+        names: category id -> class name.
+    """
+    mined = Counter(box.category_id for box in found.mined)
     count, right = sum(found.held_back.values()), sum(found.held_back_right.values())
-    line = f"held back as less likely: {count} (about {right:.0f} of them right)"
-    if not found.mined:
-        return line
-    least = min(box.expected_precision or 0.0 for box in found.mined)
-    return f"each has an expected precision of {least:.2f} or more; {line}"
+    parts = [
+        f"mined {counted(len(found.mined), 'box')} not explained by an annotation"
+        + _by_class(mined, names)
+    ]
+    if found.mined:
+        least = min(box.expected_precision or 0.0 for box in found.mined)
+        parts.append(f"each has an expected precision of {least:.2f} or more")
+    parts.append(
+        f"held back as less likely: {count}{_by_class(found.held_back, names)}, about {right:.0f} "
+        "of them right"
+    )
+    return "; ".join(parts)
+
+
+def _by_class(counts: Mapping[int, int], names: Mapping[int, str]) -> str:
+    """Return the counts of several classes in brackets, the largest first."""
+    if len(names) < 2 or not any(counts.values()):
+        return ""
+    largest = sorted((-count, names[number]) for number, count in counts.items() if count)
+    return f" ({first_of(f'{name} {-count}' for count, name in largest)})"
 
 
 def _previous(

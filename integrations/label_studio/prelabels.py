@@ -24,7 +24,8 @@ from sparsedet.tool import ToolOptions
 from .client.connection import Connection, project_number
 from .drafts.draft_tasks import is_signed
 from .geometry import GeometryError, to_percent
-from .images.addresses import cache_name, image_address
+from .images.addresses import image_address
+from .images.cache import find_cached
 from .images.downloads import bring_images
 from .images.unreadable import Kind, Unreadable
 from .labelling_config.label_config import LabelConfig
@@ -220,9 +221,9 @@ class _Work:
                 addresses[id] = image_address(task, self._config)
             except Unreadable as error:
                 yield id, error
-        names = {id: cache_name(id, address) for id, address in addresses.items()}
-        files = {id: self._cache / name for id, name in names.items()} if self._cache else {}
-        files = {id: file for id, file in files.items() if file.is_file()}
+        cache = self._cache
+        cached = find_cached(cache, addresses) if cache else {}
+        files = {id: cache / name for id, name in cached.items()} if cache else {}
         with TemporaryDirectory(prefix="sparsedet-prelabels-") as folder:
             done = bring_images(
                 self._connection,

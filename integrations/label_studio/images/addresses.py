@@ -33,7 +33,7 @@ _SIGNATURES = re.compile(
 """Query parameters of signatures, which differ at each pull."""
 
 
-def cache_name(image: int, address: str) -> str:
+def cache_name(image: int, address: str, *, distinct: bool = False) -> str:
     """Return the file name of a task's image: `<tool id>-<its name>`, safe on any file system.
 
     The name part is for people; the tool id alone makes it unique. An image embedded in its address
@@ -42,6 +42,8 @@ def cache_name(image: int, address: str) -> str:
     Args:
         image: the image's id, that of the task unless it has several images; see `TaskImage`.
         address: as stored in the task.
+        distinct: whether to add a digest of the address, in the form of those that Label Studio
+            adds to names of uploads: another image of the task has its name already.
     """
     tool_id = TaskImage.of_id(image).tool_id
     if is_data_link(address):
@@ -56,7 +58,8 @@ def cache_name(image: int, address: str) -> str:
     suffix = dot + ending
     room = max(_MAX_NAME_BYTES - len(suffix.encode()), 1)
     stem = stem.encode()[:room].decode(errors="ignore")
-    return f"{tool_id}-{stem}{suffix.encode()[:_MAX_NAME_BYTES].decode(errors='ignore')}"
+    prefix = f"{tool_id}-{address_digest(address)[:8]}" if distinct else tool_id
+    return f"{prefix}-{stem}{suffix.encode()[:_MAX_NAME_BYTES].decode(errors='ignore')}"
 
 
 def shows_another(file_name: str, image: int, address: object) -> bool:
@@ -68,7 +71,7 @@ def shows_another(file_name: str, image: int, address: object) -> bool:
     name = PurePosixPath(file_name).name
     if not name.startswith(f"{TaskImage.of_id(image).tool_id}-") or not isinstance(address, str):
         return False
-    return name != cache_name(image, address)
+    return name not in (cache_name(image, address), cache_name(image, address, distinct=True))
 
 
 def address_digest(address: str) -> str:

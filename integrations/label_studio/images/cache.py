@@ -2,9 +2,13 @@
 
 `sparsedet.annotations.image_index` records each file. A pull compares sizes and times, with one
 `stat` per file; `refresh` asks the servers for changed content.
+
+If a task's address changes, and the new image has the same name, the old one keeps its file:
+reviews of the old one must not be applied to the new one, and are recognised by its content.
 """
 
 import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,13 +54,15 @@ class ImageCache:
                 elif entry.is_file():
                     self._there[entry.name] = entry.stat()
 
+    def name(self, id: int, address: str) -> str:
+        """Return the name of an image's file, existing or not."""
+        return _free_name(id, address, self._index, self._there)
+
     def untouched(self, id: int, address: str) -> CachedImage | None:
         """Return an image, by `Image.id`, if its file is as recorded; None if to be checked."""
-        name = cache_name(id, address)
+        name = self.name(id, address)
         there, known = self._there.get(name), self._index.get(name)
         if there is None or known is None or not known.is_untouched(there):
-            return None
-        if known.address and known.address != address_digest(address):
             return None
         return CachedImage(name, known.size)
 
@@ -67,11 +73,9 @@ class ImageCache:
         """
         if found := self.untouched(id, address):
             return found
-        name = cache_name(id, address)
+        name = self.name(id, address)
         there, known = self._there.get(name), self._index.get(name)
         if there is None:
-            return None
-        if known is not None and known.address not in ("", address_digest(address)):
             return None
         if known is not None and not known.has_size_of(there):
             return None
@@ -100,7 +104,14 @@ class ImageCache:
         last_modified: str = "",
     ) -> CachedImage:
         """Record that an image was just downloaded, or is known to be unchanged."""
-        name = cache_name(id, address)
+        name = self.name(id, address)
+        plain = cache_name(id, address)
+        before = self._index.get(plain)
+        if name != plain and before is not None and before.sha256 == digest:
+            # The same image at another address.
+            (self.folder / name).replace(self.folder / plain)
+            self._there.pop(name, None)
+            name = plain
         there = self._there[name] = (self.folder / name).stat()
         self._index[name] = IndexedImage(
             address_digest(address), there.st_size, there.st_mtime_ns, digest, *size,
@@ -118,3 +129,34 @@ class ImageCache:
         if self._index_file is not None and self._index != self._written:
             write_index(self._index_file, self._index)
             self._written = dict(self._index)
+
+
+def find_cached(folder: Path, addresses: Mapping[int, str]) -> dict[int, str]:
+    """Return the names of images that an indexed cache has, by `Image.id`.
+
+    Args:
+        folder: the cache's folder.
+        addresses: the images' addresses as stored in the tasks, by `Image.id`.
+    """
+    index = read_index(index_file(folder))
+    found: dict[int, str] = {}
+    for id, address in addresses.items():
+        names = (cache_name(id, address, distinct=distinct) for distinct in (False, True))
+        there = [name for name in names if (folder / name).is_file()]
+        if (name := _free_name(id, address, index, there)) in there:
+            found[id] = name
+    return found
+
+
+def _free_name(
+    id: int, address: str, index: Mapping[str, IndexedImage], there: Collection[str]
+) -> str:
+    """Return the name of an image's file: a distinct one if another address has the usual one."""
+    plain = cache_name(id, address)
+    known = index.get(plain)
+    digest = address_digest(address)
+    if known is not None and known.address == digest:
+        return plain
+    distinct = cache_name(id, address, distinct=True)
+    taken = known is not None and known.address and plain in there
+    return distinct if taken or distinct in there else plain

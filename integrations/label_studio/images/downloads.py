@@ -16,7 +16,7 @@ from sparsedet.push_modes import Progress, no_progress
 
 from ..client.connection import Connection
 from ..task_images import TaskImage
-from .addresses import address_digest, cache_name, image_url, shown_address
+from .addresses import address_digest, image_url, shown_address
 from .cache import CachedImage, ImageCache
 from .content import Content, unpacked
 from .data_links import is_data_link, open_data_link
@@ -149,7 +149,7 @@ class _Fetcher:
             return there
 
     def _fetch(self, id: int, address: str, there: CachedImage | None) -> CachedImage:
-        name = cache_name(id, address)
+        name = self._cache.name(id, address)
         before = known = self._cache.known(name) if there is not None else None
         if known is not None and known.address != address_digest(address):
             known = None  # accepted without a record: its origin is unknown

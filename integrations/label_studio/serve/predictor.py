@@ -16,7 +16,8 @@ from sparsedet.tool import ToolOptions
 from ..annotation_choice import TaskBoxes, read_task, submitted, with_task_date
 from ..client.answers import OddAnswerError, as_object, check_annotations, check_task, shown
 from ..client.connection import Connection, project_number
-from ..images.addresses import cache_name, image_address
+from ..images.addresses import image_address
+from ..images.cache import find_cached
 from ..images.downloads import download_images
 from ..images.unreadable import Unreadable
 from ..labelling_config.label_config import LabelConfig
@@ -99,15 +100,14 @@ class Predictor:
             )
         with ExitStack() as stack:
             address = _address(task, config)
-            folder = self._folder_of(copied.id, address, stack)
-            name = cache_name(copied.id, address)
-            size = upright_size(folder / name)
+            file = self._file_of(copied.id, address, stack)
+            size = upright_size(file)
             known = self._known(task, copied, config, project, size)
             categories = live_categories(model.info.classes, config, project)
             ids = {category.name: category.id for category in categories}
             image = Image(
                 id=copied.id,
-                file_name=name,
+                file_name=file.name,
                 width=size[0],
                 height=size[1],
                 exhaustive=known.boxes.complete,
@@ -123,7 +123,7 @@ class Predictor:
                 categories,
                 tuple(_boxes(rejected, image, ids)),
             )
-            mined = self._host.propose(model, dataset, folder)
+            mined = self._host.propose(model, dataset, file.parent)
         wanted = ToReview(dataset, mined, model.info.run_id, queue=[image.id])
         (made,) = build_predictions(wanted, config, people=known.people)
         return {
@@ -132,14 +132,14 @@ class Predictor:
             "model_version": live_version(model.info.run_id),
         }
 
-    def _folder_of(self, task: int, address: str, stack: ExitStack) -> Path:
-        """Return a folder with a task's image: the cache, or one that the stack removes."""
-        name = cache_name(task, address)
-        if self._images is not None and (self._images / name).is_file():
-            return self._images
+    def _file_of(self, image: int, address: str, stack: ExitStack) -> Path:
+        """Return a task's image: from the cache, or downloaded until the stack removes it."""
+        if self._images is not None:
+            for name in find_cached(self._images, {image: address}).values():
+                return self._images / name
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="sparsedet-serve-")))
-        download_images(self._connection, {task: address}, folder, self._options.images)
-        return folder
+        names = download_images(self._connection, {image: address}, folder, self._options.images)
+        return folder / names[image]
 
     def _known(
         self,

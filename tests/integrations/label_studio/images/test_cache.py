@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from sparsedet.annotations.image_index import index_file, read_index
+from sparsedet.annotations.image_names import original_name
+from sparsedet.integrations.label_studio.images.addresses import shows_another
+from sparsedet.integrations.label_studio.images.cache import find_cached
 from tests.hostile.odd_server import Answer, OddServer, picture
 
 from .conftest import Pull, asked, with_image
@@ -87,8 +90,30 @@ def test_another_address_is_another_image(server: OddServer, pull: Pull, images:
     pull()
     with_image(server, "/images/newer/1.png")
     server.answers["/images/newer/"] = Answer(NEW, kind="image/png")
-    assert pull().image_by_id[1].width == 20
+    image = pull().image_by_id[1]
+    assert image.width == 20
     assert asked(server) == ["/images/newer/1.png"]
+    # The old one keeps its file: without it, nobody could say what its reviews are about.
+    assert (images / NAME).read_bytes() == OLD
+    assert original_name(image.file_name, image.tool_id) == "1.png"
+    assert not shows_another(image.file_name, 1, "/images/newer/1.png")
+    assert find_cached(images, {1: "/images/newer/1.png"}) == {1: image.file_name}
+    assert find_cached(images, {1: "/images/1.png"}) == {1: NAME}
+    assert pull().image_by_id[1] == image
+    assert asked(server) == []
+    with_image(server, "/images/1.png")
+    assert pull().image_by_id[1].file_name == NAME
+    assert asked(server) == []
+
+
+def test_an_image_that_moved_keeps_its_file(server: OddServer, pull: Pull, images: Path) -> None:
+    first = pull()
+    with_image(server, "/images/newer/1.png")
+    assert pull() == first
+    assert asked(server) == ["/images/newer/1.png"]
+    assert pull() == first
+    assert asked(server) == []
+    assert sorted(path.name for path in images.iterdir()) == ["1-1.png", "2-2.png"]
 
 
 def test_a_link_that_is_signed_once_more_is_the_same_image(server: OddServer, pull: Pull) -> None:

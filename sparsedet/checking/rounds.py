@@ -14,7 +14,7 @@ from sparsedet.atomic_io import read_json
 from sparsedet.checking.checked import Checked
 from sparsedet.checking.finding import Finding, LostAndFound, one_line
 from sparsedet.errors import SparseDetError
-from sparsedet.loop.lot_file import read_lots
+from sparsedet.loop.lot_file import lost_boxes, read_lots
 from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.round_sheets import stored_sheets
 from sparsedet.wording import counted
@@ -131,7 +131,7 @@ def _files(checked: Checked, folder: RoundFolder) -> list[_File]:
         _File(folder.suspicions, "mine", read_suspicions, dispensable=True),
         _File(meta_path(folder.mined), "mine", _object, dispensable=True),
         _File(folder.mined, "mine", partial(_mined, dataset), needed=True),
-        _File(folder.lots, "push", lambda _: read_lots(folder)),
+        _File(folder.lots, "push", lambda _: read_lots(folder), needed=_lost_boxes(folder)),
         _File(folder.plan, "push", _object, dispensable=True),
         _File(folder.sheets, "push", lambda _: stored_sheets(folder)),
         _File(folder.estimate, "push", _estimate, dispensable=True),
@@ -139,6 +139,13 @@ def _files(checked: Checked, folder: RoundFolder) -> list[_File]:
         _File(folder.review, "push", _object, dispensable=True),
         _File(folder.root / "rehearsed.json", "push", read_json, dispensable=True),
     ]
+
+
+def _lost_boxes(folder: RoundFolder) -> bool:
+    try:
+        return lost_boxes(folder) > 0
+    except (SparseDetError, OSError):
+        return False  # a finding of `push.json`
 
 
 def _back_to(checked: Checked, folder: RoundFolder, step: str, lost: LostAndFound) -> str:

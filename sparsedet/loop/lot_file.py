@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from sparsedet.annotations import Dataset
 from sparsedet.atomic_io import write_json
 from sparsedet.completeness.lots import Lot
+from sparsedet.loop.round_files import read_push
 from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.workspace import Workspace
 from sparsedet.reading import read_object
@@ -101,6 +102,17 @@ def read_lots(folder: RoundFolder) -> list[RoundLot]:
     if not folder.lots.exists():
         return []
     return [_lot(entry) for entry in read_object(folder.lots, _Lots, _RESTORE)["lots"]]
+
+
+def lost_boxes(folder: RoundFolder) -> int:
+    """Return the number of boxes that wait for ever: they were held by lots whose file is missing.
+
+    Raises:
+        SparseDetError: when `push.json` is invalid.
+    """
+    if folder.lots.exists() or not folder.push.exists():
+        return 0
+    return int(read_push(folder).get("held", 0))
 
 
 def write_lots(lots: Iterable[RoundLot], folder: RoundFolder) -> None:

@@ -13,7 +13,7 @@ from sparsedet.annotations import XYXY
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import Ledger, LedgerBox, Place
-from sparsedet.loop.lot_file import RoundLot, all_lots, write_lot
+from sparsedet.loop.lot_file import RoundLot, all_lots, lost_boxes, write_lot
 from sparsedet.loop.reviews import Connections, Say, collect_reviews
 from sparsedet.loop.workspace import Workspace
 from sparsedet.push_modes import PlaceReviews, Progress, no_progress
@@ -59,6 +59,12 @@ def collect_and_settle(
 
 
 def _settle(workspace: Workspace, ledger: Ledger, rule: AnnotationRule, say: Say) -> None:
+    for folder in workspace.all_rounds():
+        if lost := lost_boxes(folder):
+            say(
+                f"{folder.lots} is missing, so {counted(lost, 'box waits', 'boxes wait')} for the "
+                "sample of a lot that nobody knows; restore it from a backup"
+            )
     # While a round's push is interrupted, its samples may not be up yet.
     waiting = [
         (folder, lot)

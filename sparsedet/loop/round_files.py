@@ -47,6 +47,7 @@ class _Push(_PushPart):
     withdrawn: list[str] = []
     left_out: list[str] = []
     sure_only: bool = False
+    held: int = 0
     queue: Any = None
     """Used only to rebuild a ledger, which validates it."""
     suspicions: list[dict[str, Any]] = []

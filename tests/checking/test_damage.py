@@ -178,6 +178,9 @@ KEPT: dict[str, tuple[Damage, str]] = {
         lambda d: d.change(d.workspace.round(1).mined, lambda boxes: boxes[10:]),
         "boxes-not-mined",
     ),
+    "a round without its lots, though they hold boxes": (
+        lambda d: d.workspace.round(2).lots.unlink(), "round-file-missing",
+    ),
     "lots that are none": (lambda d: d.workspace.round(1).lots.write_text("[]"), "round-file"),
     "a training on images that were not pulled": (
         lambda d: d.change(

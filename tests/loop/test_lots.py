@@ -281,6 +281,16 @@ def test_a_lost_ledger_is_made_again_with_its_lots(project: LotProject) -> None:
     assert project.outcomes(lot.rest) == {"sampled": len(lot.rest)}
 
 
+def test_boxes_whose_lots_are_lost_are_not_passed_over(project: LotProject) -> None:
+    folder = project.round(1)
+    lot = project.lot()
+    folder.lots.unlink()
+    result = project.command("review", "work")
+    assert result.status == 0
+    assert f"lots.json is missing, so {len(lot.rest)} boxes wait" in result.err
+    assert project.outcomes(lot.rest) == {"pending": len(lot.rest)}
+
+
 def test_the_sample_comes_first_and_has_to_fit_into_the_budget(tmp_path: Path) -> None:
     for name, budget in (("few", "5-images"), ("enough", "30-images")):
         (tmp_path / name).mkdir()

@@ -31,14 +31,17 @@ little, as there is plenty; an object used as background teaches the model to mi
 
 
 def write_estimate(workspace: Workspace, settings: Settings, ledger: Ledger) -> None:
-    """Write the current completeness into the newest mined round, if there is one.
+    """Write the current completeness into the newest round that has mined, if there is one.
 
-    `read_status` reads it.
+    `read_status` reads it. If a pushed round lost its candidates, those of an earlier one are used;
+    the estimates of earlier rounds are a record, and stay as they are.
     """
-    mined = [folder for folder in workspace.all_rounds() if folder.candidates.exists()]
+    rounds = workspace.all_rounds()
+    mined = [folder for folder in rounds if folder.candidates.exists()]
     if not mined:
         return
     folder = mined[-1]
+    newest = next(one for one in reversed(rounds) if one is folder or one.push.exists())
     present = present_annotations(workspace, settings.source.annotations, ledger)
     found = assess_round(folder, present, settings, ledger)
     images, seconds = found.until(
@@ -47,7 +50,7 @@ def write_estimate(workspace: Workspace, settings: Settings, ledger: Ledger) -> 
         sheets=settings.review.mode == "auto",
     )
     write_json(
-        folder.estimate,
+        newest.estimate,
         {
             **asdict(found.completeness),
             "share": found.completeness.share,

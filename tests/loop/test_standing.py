@@ -180,6 +180,20 @@ def test_merges_and_their_undoing_leave_the_estimate_as_it_is(tmp_path: Path) ->
     assert estimate("--merge", "--write") == before
 
 
+def test_the_estimates_of_earlier_rounds_are_a_record(tmp_path: Path) -> None:
+    """Also if the newest round has lost its candidates."""
+    project = LotProject(tmp_path, AcceptSettings())
+    first = project.round(1)
+    project.review(leave=5)
+    second = project.round(2)
+    before = first.estimate.read_text()
+    second.candidates.unlink()
+    second.estimate.unlink()
+    assert project.command("review", "work").status == 0
+    assert first.estimate.read_text() == before
+    assert second.estimate.exists()
+
+
 def test_annotations_are_as_a_resolved_conflict_leaves_them(tmp_path: Path) -> None:
     project = SmallProject(tmp_path)
     project.push("v1")

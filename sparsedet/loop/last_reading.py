@@ -80,7 +80,7 @@ def last_reading(ledger: Path) -> LastReading | None:
         SparseDetError: when the file is broken.
     """
     path = reading_file(ledger)
-    if not path.is_file():
+    if not path.exists():
         return None
     content = read_json(path)
     try:

@@ -153,3 +153,10 @@ def test_a_broken_file_is_one_line(text: str, tmp_path: Path) -> None:
         SparseDetError, match=r"ledger\.read\.json: invalid time of the last reading"
     ):
         last_reading(ledger)
+
+
+def test_a_folder_in_its_place_is_one_line(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.sqlite"
+    reading_file(ledger).mkdir()
+    with pytest.raises(SparseDetError, match=r"ledger\.read\.json: is a folder"):
+        last_reading(ledger)

@@ -5,7 +5,8 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from urllib.request import getproxies
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -39,6 +40,14 @@ def proxies() -> dict[str, str]:
         for scheme, url in getproxies().items()
         if scheme in ("http", "https", "all")
     }
+
+
+def proxy_variables(url: str) -> str:
+    """Return the variables that name the proxy for an address; "" if it is reached directly."""
+    parts = urlsplit(url)
+    if proxy_bypass(parts.hostname or "") or not {parts.scheme, "all"} & proxies().keys():
+        return ""
+    return _set_of((f"{parts.scheme.upper()}_PROXY", "ALL_PROXY"), "the system settings")
 
 
 @contextmanager

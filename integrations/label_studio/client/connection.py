@@ -12,7 +12,7 @@ from sparsedet.errors import NotConfiguredError, ToolError
 
 from .answers import OddAnswerError, as_object, as_objects, identifier, shown, text
 from .credentials import ask_for_key, checked_key, checked_url
-from .failures import CONNECTING, comes_of_parsing, detail, network_problem, refusal
+from .failures import AGAIN, CONNECTING, comes_of_parsing, detail, network_problem, refusal
 from .json_lists import begins_list
 from .key_consent import KEY_VARIABLE, URL_VARIABLE, check_consent
 from .request_errors import RequestFailedError
@@ -24,6 +24,7 @@ from .transport import (
     Answer,
     AnswerLimits,
     AnswerProblem,
+    BusyError,
     KeyClient,
     origin,
 )
@@ -255,6 +256,9 @@ class Connection:
             by_proxy = not isinstance(error.body, Mapping)
             message = refusal(error.status_code, said, self.url, what, by_proxy=by_proxy)
             raise RequestRefusedError(message, error.status_code, error.body) from None
+        except BusyError as busy:
+            message = f"{server} {busy} ({what}); then {AGAIN}"
+            raise RequestRefusedError(message, busy.status, None) from None
         except AnswerProblem as problem:
             raise RequestFailedError(self._odd(str(problem), what)) from None
         except httpx.HTTPError as error:

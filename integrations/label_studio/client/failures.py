@@ -6,13 +6,17 @@ from typing import Any
 
 import httpx
 
+from sparsedet.runtime.web_environment import proxy_variables
+
 from .key_consent import KEY_VARIABLE, URL_VARIABLE
+from .transport import is_this_machine
 
 CONNECTING = "connecting"
 """Purpose of the first request: only there the address may be wrong."""
 
 _MAX_DETAIL = 300
-_AGAIN = "finished work is kept, repeat the command to complete it"
+AGAIN = "finished work is kept, repeat the command to complete it"
+"""What to do after a problem that passes."""
 _TOO_LARGE = (
     "if a proxy in front of it limits the size of requests, raise that to at least 100 MB (nginx: "
     "client_max_body_size)"
@@ -30,22 +34,31 @@ def network_problem(error: httpx.HTTPError, url: str, what: str) -> str:
     server = f"Label Studio at {url}"
     reason = str(error) or type(error).__name__
     right = f"is it running, and is the address right ({URL_VARIABLE} or --url)?"
+    proxy = _proxy(url)
+    if proxy:
+        reason += f", through the proxy of {proxy}"
+        right = f"is the proxy running, and is the address right ({URL_VARIABLE} or --url)?"
+    if isinstance(error, httpx.ProxyError):
+        return (
+            f"the proxy of {proxy} refuses to connect to {server} ({what}: {error}); does it allow "
+            "this address, or should NO_PROXY name its host?"
+        )
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol):
         if what == CONNECTING:
             return f"Label Studio is not reachable at {url} ({reason}); {right}"
-        return f"{server} can't be reached any more ({what}: {reason}); {_AGAIN}"
+        return f"{server} can't be reached any more ({what}: {reason}); {AGAIN}"
     if isinstance(error, httpx.TimeoutException):
-        return f"{server} did not answer in time ({what}); {_AGAIN}"
+        return f"{server} did not answer in time ({what}); {AGAIN}"
     if isinstance(error, httpx.LocalProtocolError):
         # The message may quote what was to be sent, such as a token.
         return f"{server} sent something that makes an invalid request ({what})"
     if isinstance(error, httpx.TooManyRedirects):
         return f"{server} redirects in a circle ({what}); {right}"
     if isinstance(error, httpx.DecodingError):
-        return f"{server} sent an answer that can't be decompressed ({what}); {_AGAIN}"
+        return f"{server} sent an answer that can't be decompressed ({what}); {AGAIN}"
     if what == CONNECTING:
         return f"{server} closed the connection ({reason}); {right}"
-    return f"the connection to {server} was closed ({what}: {reason}); {_AGAIN}"
+    return f"the connection to {server} was closed ({what}: {reason}); {AGAIN}"
 
 
 def refusal(status: int | None, said: str, url: str, what: str, *, by_proxy: bool = False) -> str:
@@ -61,8 +74,11 @@ def refusal(status: int | None, said: str, url: str, what: str, *, by_proxy: boo
     server = f"Label Studio at {url}"
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         why = _no_access(status, said, server, what, by_proxy=by_proxy)
-        return why if what == CONNECTING else f"{why}; {_AGAIN}"
+        return why if what == CONNECTING else f"{why}; {AGAIN}"
     said = f": {said}" if said else ""
+    if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+        proxy = _proxy(url) or "a proxy"
+        return f"{proxy} asks for a login ({what}); write it as http://NAME:PASSWORD@HOST:PORT"
     if what == CONNECTING and status == httpx.codes.NOT_FOUND:
         return (
             f"no Label Studio at {url} (status {status}{said}); is the address right "
@@ -74,7 +90,7 @@ def refusal(status: int | None, said: str, url: str, what: str, *, by_proxy: boo
     if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
         return f"{answered}; {_TOO_LARGE}"
     if status in _TEMPORARY:
-        return f"{answered}; {'try again later' if what == CONNECTING else _AGAIN}"
+        return f"{answered}; {'try again later' if what == CONNECTING else AGAIN}"
     return answered
 
 
@@ -94,6 +110,11 @@ def _no_access(status: int, said: str, server: str, what: str, *, by_proxy: bool
         return f"{server} does not allow this account {what}{said}"
     step = "" if what == CONNECTING else f" ({what})"
     return f"{server} refused the API key{said}{step}; check {KEY_VARIABLE}"
+
+
+def _proxy(url: str) -> str:
+    """Return the variables that name the proxy for a server; "" if it is reached directly."""
+    return "" if is_this_machine(url) else proxy_variables(url)
 
 
 def comes_of_parsing(traceback: TracebackType | None) -> bool:

@@ -5,6 +5,7 @@ personal access token. Redirects never carry the key to another host, and answer
 or take forever.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from sparsedet.runtime.web_environment import checked_proxies, trusted_certifica
 
 from .answers import NoJsonError, parse_json, shown
 from .json_lists import entries
+from .pauses import LONGEST_PAUSE, asked_pause, in_words, is_busy
+
+logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 15.0
 TIMEOUT_SECONDS = 300.0
@@ -29,6 +33,8 @@ _PORTS = {"http": 80, "https": 443}
 _ENCODINGS = ("", "identity", "gzip", "deflate")
 """Supported encodings; each expands a chunk of an answer at most a thousandfold."""
 _MEGABYTE = 1_000_000
+_NOTED_PAUSE = 5.0
+"""Seconds from which people are informed of a pause."""
 _BEGINNING = 500
 _SHORTEST_KEY = 20
 """Anything shorter is not a Label Studio key, and may occur in any answer."""
@@ -49,6 +55,14 @@ DEFAULT_LIMITS = AnswerLimits()
 
 class AnswerProblem(Exception):
     """A problem with an answer, worded to follow "Label Studio at URL"."""
+
+
+class BusyError(AnswerProblem):
+    """The server asks for a longer pause than a request waits."""
+
+    def __init__(self, status: int, pause: float) -> None:
+        super().__init__(f"is busy and asks to wait {in_words(pause)} (status {status})")
+        self.status = status
 
 
 def origin(url: str) -> tuple[str, str, int]:
@@ -120,7 +134,21 @@ class KeyClient(httpx.Client):
             response.close()
         if self._key is not None:
             body = body.replace(self._key, b"***")
+        if is_busy(response.status_code):
+            self._note_pause(response)
         return Answer(response, body)
+
+    def _note_pause(self, response: httpx.Response) -> None:
+        """Say that the SDK will wait as long as the server asks; refuse what it would cut short."""
+        pause = asked_pause(response.headers)
+        if pause > LONGEST_PAUSE:
+            raise BusyError(response.status_code, pause)
+        if pause >= _NOTED_PAUSE:
+            logger.warning(
+                "Label Studio is busy and asks to wait %s (status %d)",
+                in_words(pause),
+                response.status_code,
+            )
 
     def _read(self, response: httpx.Response, begun: float) -> bytes:
         encoding = response.headers.get("Content-Encoding", "").strip().lower()
@@ -222,6 +250,9 @@ def _check_redirect(response: httpx.Response) -> None:
             f"redirects a {request.method} to another address, where it would change nothing; use "
             "the address at which Label Studio itself answers (https?)"
         )
+    # httpx would read all of its body before it follows.
+    response.stream.close()  # type: ignore[union-attr]
+    response.stream = httpx.ByteStream(b"")
 
 
 def _connections(url: str) -> httpx.Limits:

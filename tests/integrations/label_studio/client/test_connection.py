@@ -2,7 +2,9 @@
 
 import re
 import sys
+import time
 from collections.abc import Iterator
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
@@ -233,3 +235,59 @@ def test_address_and_key_come_from_the_environment(
     tool = LabelStudioTool()
     assert tool.url == label_studio.url
     assert not re.search(label_studio.api_key, repr(vars(tool)))
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_a_pause_that_is_too_long_is_an_error_at_once(form: str) -> None:
+    later = formatdate(time.time() + 7100, usegmt=True)
+    with odd_server() as server:
+        asked = "7100" if form == "seconds" else later
+        server.answers["/api/things"] = Answer(b"{}", 429, headers={"Retry-After": asked})
+        connection = Connection(server.url, SECRET)
+        begun = time.monotonic()
+        with pytest.raises(ToolError, match=r"busy and asks to wait 2 h \(status 429\) \(reading"):
+            connection.get_json("api/things", {}, "reading things")
+        assert time.monotonic() - begun < 5
+        assert [path for path, _ in server.seen].count("GET /api/things") == 1
+
+
+def test_a_pause_is_announced(caplog: pytest.LogCaptureFixture) -> None:
+    with odd_server() as server:
+        server.answers["POST /api/things"] = Answer(b"{}", 503, headers={"Retry-After": "50"})
+        connection = Connection(server.url, SECRET)
+        with pytest.raises(ToolError, match=r"status 503 .*; finished work is kept"):
+            connection.post_json("api/things/", {}, "making a thing")
+    assert "Label Studio is busy and asks to wait 50 s (status 503)" in caplog.text
+
+
+def test_the_body_of_a_redirect_is_not_read() -> None:
+    def endless() -> Iterator[bytes]:
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            yield b"x" * 100_000
+
+    with odd_server() as server:
+        to = {"Location": "/api/others"}
+        server.answers["/api/things"] = Answer(b"", 302, headers=to, stream=endless)
+        server.answers["/api/others"] = json_answer({"id": 1})
+        connection = Connection(server.url, SECRET)
+        begun = time.monotonic()
+        assert connection.get_json("api/things", {}, "reading things") == {"id": 1}
+        assert time.monotonic() - begun < 5
+
+
+def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    with odd_server() as server:
+        # This server answers CONNECT with 501, as a proxy that refuses.
+        monkeypatch.setenv("HTTPS_PROXY", server.url)
+        with pytest.raises(ToolError, match=r"^the proxy of HTTPS_PROXY refuses to connect to "):
+            Connection("https://label-studio.invalid", SECRET)
+        server.answers["/api/"] = page(status=407)
+        monkeypatch.setenv("HTTP_PROXY", server.url)
+        with pytest.raises(ToolError, match=r"^HTTP_PROXY asks for a login \(connecting\)"):
+            Connection("http://label-studio.invalid", SECRET)
+    with pytest.raises(ToolError, match=r"not reachable .* through the proxy of HTTP_PROXY\)"):
+        Connection("http://label-studio.invalid", SECRET)

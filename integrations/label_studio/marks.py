@@ -88,6 +88,11 @@ def draft_mark(control: str, owner: str | None) -> str | None:
     return None if owner is None else f"control={control} workspace={owner}"
 
 
+def is_of_control(mark: str | None, control: str) -> bool:
+    """Whether a mined region's mark is for a control's boxes; without a mark, they may be."""
+    return mark is None or mark.startswith(f"control={control} workspace=")
+
+
 def is_of_other_workspace(mark: str | None, owner: str | None) -> bool:
     """Whether another workspace has marked a mined region; without an owner, all are ours."""
     return owner is not None and mark is not None and not mark.endswith(f" workspace={owner}")

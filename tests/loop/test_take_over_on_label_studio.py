@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sparsedet.annotations import read_coco, write_coco
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from tests.loop.small_project import SmallProject
 
@@ -61,3 +62,42 @@ def test_another_mode_is_refused_unless_it_takes_over(project: SmallProject) -> 
 def test_a_review_project_is_no_source(project: SmallProject) -> None:
     refused = project.command("init", project.folder / "new", "--project", project.review_project)
     assert "review project" in refused.error()
+
+
+def test_drafts_of_another_control_are_not_taken_over(
+    label_studio: LocalServer, tmp_path: Path
+) -> None:
+    project = SmallProject(tmp_path, label_studio)
+    work, other = project.workspace.root, replace_workspace(project, "other")
+    path = f"api/projects/{project.project}/"
+    xml = project.api.get_json(path, {}, "it")["label_config"]
+    second = '<RectangleLabels name="second" toName="image"><Label value="cat"/></RectangleLabels>'
+    config = xml.replace("</View>", f"{second}</View>")
+    project.api.patch_json(path, {"label_config": config}, "it")
+    for folder, control in ((work, "label"), (other, "second")):
+        settings = folder / "sparsedet.toml"
+        settings.write_text(
+            settings.read_text().replace('control = ""', f'control = "{control}"', 1)
+        )
+    v1 = project.write_mined("v1")
+    first = project.command("push", v1, "--data", work, "--mode", "draft")
+    assert first.status == 0, first.err
+    write_coco(read_coco(other / "annotations.json").with_boxes(()), other / "annotations.json")
+    taken = project.command("push", project.write_mined("v2"), "--data", other, "--take-over")
+    assert taken.status == 0, taken.err
+    assert len(drafts(project)) == 3
+    undone = project.command("push", "--undo", "--data", other, "--json").json()
+    assert undone["predictions"] == 3
+    assert len(drafts(project)) == 3
+    back = project.command("push", v1, "--data", work, "--mode", "draft", "--take-over", "--json")
+    assert back.json()["boxes"] == 6
+
+
+def drafts(project: SmallProject) -> list[int]:
+    """Ids of all drafts."""
+    tasks = project.api.get_json(
+        f"api/projects/{project.project}/export",
+        {"exportType": "JSON", "download_all_tasks": True},
+        "it",
+    )
+    return [draft["id"] for task in tasks for draft in task["drafts"]]

@@ -4,7 +4,7 @@ from sparsedet.push_modes import no_progress
 
 from ..client.connection import Connection
 from ..drafts.draft_undo import drafts_up, undo_drafts
-from ..marks import draft_mark, foreign_workspace, other_mode
+from ..marks import draft_mark, foreign_workspace, is_of_control, other_mode
 from .review_setup import ReviewProject, SourceProject, check_claims, claim, find_reviews
 from .review_undo import undo_review
 
@@ -35,9 +35,20 @@ def unclaimed_reviews(
 
 
 def take_over_reviews(connection: Connection, source: SourceProject, owner: str | None) -> None:
-    """Withdraw boxes of other workspaces and draft mode, and claim the review projects."""
-    undo_drafts(connection, source.number, None, dry_run=False, progress=no_progress)
-    for review in find_reviews(connection, source.number, source.config.control, sheets=None):
+    """Withdraw boxes of other workspaces and draft mode, and claim the review projects.
+
+    Those of other controls stay: they are not in the way.
+    """
+    control = source.config.control
+    undo_drafts(
+        connection,
+        source.number,
+        None,
+        dry_run=False,
+        progress=no_progress,
+        owners=lambda mark: is_of_control(mark, control),
+    )
+    for review in find_reviews(connection, source.number, control, sheets=None):
         if review.mark.is_foreign(owner):
             undo_review(connection, review.number, None, dry_run=False, progress=no_progress)
             claim(connection, review, source, owner)

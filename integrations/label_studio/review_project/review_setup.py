@@ -1,7 +1,7 @@
 """The review project of an annotated one: found or created, claimed, and updated to its labels."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -201,15 +201,17 @@ def set_up_review(
     `SourceProject.review_xml`. A duplicate created by a late request is deleted while untouched.
     """
     mark = Mark(source.number, source.config.control, owner, sheets)
-    content = _content(connection, source, mark)
+    content, titles = _content(connection, source, mark), _titles(source, mark)
     found = list(reviews)
     if not found:
         what = f"making the review project of project {source.number}"
-        return create_project(connection, content, what)
+        taken = {project.title for project in list_projects(connection, what)}
+        title = next((title for title in titles if title not in taken), titles[-1])
+        return create_project(connection, {**content, "title": title}, what)
     review, *others = found
     for other in others:
         if not other.tasks:
-            _delete_late(connection, other, content)
+            _delete_late(connection, other, titles, content["description"])
     claim(connection, review, source, owner)
     _carry_config(connection, source, review)
     return review.number
@@ -272,12 +274,10 @@ def show_queue(connection: Connection, review: int, facts: Facts) -> None:
 
 
 def _content(connection: Connection, source: SourceProject, mark: Mark) -> dict[str, Any]:
-    """Return the content for creating a review project."""
-    suffix = _SHEETS_SUFFIX if mark.sheets else _TITLE_SUFFIX
+    """Return the content for creating a review project, without its title."""
     url = f"{connection.url}/projects/{source.number}"
     description = (_SHEETS_DESCRIPTION if mark.sheets else _DESCRIPTION).format(url)
     return {
-        "title": source.title[: _MAX_TITLE - len(suffix)] + suffix,
         "description": with_mark(description, mark),
         "label_config": source.review_xml(sheets=mark.sheets),
         "expert_instruction": source.instruction(sheets=mark.sheets),
@@ -285,11 +285,21 @@ def _content(connection: Connection, source: SourceProject, mark: Mark) -> dict[
     }
 
 
-def _delete_late(connection: Connection, review: ReviewProject, made: Mapping[str, Any]) -> None:
+def _titles(source: SourceProject, mark: Mark) -> list[str]:
+    """Return titles for a review project, to be used if the ones before are taken."""
+    suffix = _SHEETS_SUFFIX if mark.sheets else _TITLE_SUFFIX
+    number = f" #{source.number}"
+    tags = ("", number, f"{number} {source.config.control[:12]}")
+    return [source.title[: _MAX_TITLE - len(tag + suffix)] + tag + suffix for tag in tags]
+
+
+def _delete_late(
+    connection: Connection, review: ReviewProject, titles: Collection[str], description: str
+) -> None:
     """Delete a duplicate review project that is empty and untouched."""
     what = f"looking at review project {review.number}, which is a duplicate"
     now = read_project(connection, review.number, what)
-    if now.tasks or (now.title, now.description) != (made["title"], made["description"]):
+    if now.tasks or now.title not in titles or now.description != description:
         return
     what = f"deleting the empty review project {review.number}, a duplicate"
     connection.delete(f"api/projects/{review.number}/", what)

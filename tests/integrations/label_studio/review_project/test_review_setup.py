@@ -203,5 +203,8 @@ def test_review_projects_are_not_annotated_and_each_control_has_its_own(
     tool.connection.client.projects.update(int(pulled.project), label_config=config)
     monkeypatch.setenv("LABEL_STUDIO_CONTROL", "more")
     mode_of(tool).prepare(pulled.project)
-    marks = {project.description.rpartition(": ")[2] for project in review_projects(tool, pulled)}
+    found = review_projects(tool, pulled)
+    marks = {project.description.rpartition(": ")[2] for project in found}
     assert marks == {"control=label]", "control=more]"}
+    # Their titles are what people see.
+    assert len({project.title for project in found}) == 2

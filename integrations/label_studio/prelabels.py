@@ -44,7 +44,9 @@ from .projects import OddTask, export_tasks, read_source_config
 from .views import hide_versions, show_version
 
 _PREFIX = "sparsedet prelabels "
-"""Prefix of our model versions, followed by the run's id and a digest of the settings."""
+"""Prefix of our model versions, followed by the run's id and a digest of the settings ..."""
+_WERE_HIDDEN = " (predictions were hidden)"
+"""... and by this if the project showed no predictions before ours, as after an undo."""
 _IMAGES = 64
 """Images on disk at a time."""
 _SECONDS = 30.0
@@ -67,6 +69,11 @@ class _Standing:
     def own_waiting(self) -> list[StoredPrediction]:
         """Our predictions on waiting tasks."""
         return [p for task in self.waiting for p in self.ours.get(task, ())]
+
+    def were_hidden(self, now_shown: bool) -> bool:
+        """Whether the project, as it was before our predictions, hides predictions."""
+        before = [p.model_version.endswith(_WERE_HIDDEN) for p in self.own_waiting]
+        return any(before) if before else not now_shown
 
 
 def put_prelabels(
@@ -93,10 +100,11 @@ def put_prelabels(
         )
     standing = _read(connection, number)
     progress("reading annotations", 1, 1)
-    version = _version(model, classes)
+    found = read_project(connection, number)
+    version = _version(model, classes, hidden=standing.were_hidden(found.shows_predictions))
     kept, outdated = _outdated(standing, version)
     todo = [task for task in standing.waiting if task not in kept]
-    shown = read_project(connection, number).model_version
+    shown = found.model_version
     instead = shown if shown and not shown.startswith(_PREFIX) else ""
     boxes: Counter[str] = Counter()
     made = unread = 0
@@ -138,7 +146,10 @@ def undo_prelabels(
     every = [prediction for own in standing.ours.values() for prediction in own]
     taken = standing.own_waiting
     if not dry_run:
-        hide_versions(connection, number, {prediction.model_version for prediction in every})
+        versions = {prediction.model_version for prediction in every}
+        hide_versions(
+            connection, number, versions, off=any(v.endswith(_WERE_HIDDEN) for v in versions)
+        )
         delete_predictions(connection, taken, progress)
     return PrelabelUndo(len(taken), len(every) - len(taken))
 
@@ -294,9 +305,10 @@ def _is_ours(prediction: StoredPrediction) -> bool:
     )
 
 
-def _version(model: PrelabelModel, classes: Iterable[str]) -> str:
+def _version(model: PrelabelModel, classes: Iterable[str], *, hidden: bool) -> str:
     """Return the model version of the predictions; another version replaces them."""
-    return f"{_PREFIX}{model.run_id} {_digest('|'.join((model.settings, *classes)))}"
+    digest = _digest("|".join((model.settings, *classes)))
+    return f"{_PREFIX}{model.run_id} {digest}{_WERE_HIDDEN if hidden else ''}"
 
 
 def _check_layout(config: LabelConfig, project: str) -> None:

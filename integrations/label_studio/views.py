@@ -87,15 +87,24 @@ def remove_views(
     return len(found)
 
 
-def hide_versions(connection: Connection, project: int, versions: Collection[str]) -> None:
+def hide_versions(
+    connection: Connection, project: int, versions: Collection[str], *, off: bool = False
+) -> None:
     """Stop pre-filling tasks of a project that shows one of these versions.
 
     Call it before deleting predictions: a version without predictions would be requested from a
     backend.
+
+    Args:
+        connection: to the server.
+        project: the project's number.
+        versions: the versions to hide.
+        off: whether to hide predictions altogether.
     """
     what = f"setting up project {project}"
     if read_project(connection, project, what).model_version in versions:
-        update_project(connection, project, {"model_version": ""}, what)
+        changes = {"model_version": ""} | ({"show_collab_predictions": False} if off else {})
+        update_project(connection, project, changes, what)
 
 
 def remove_view(connection: Connection, project: int, title: str, *, dry_run: bool) -> int:

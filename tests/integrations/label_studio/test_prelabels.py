@@ -183,8 +183,27 @@ def test_it_is_undone(four: Project) -> None:
     undone = four.tool.undo_prelabels(four.id)
     assert (undone.predictions, undone.kept) == (2, 1)
     assert four.shown == ""
+    assert read_project(four.tool.connection, int(four.id)).shows_predictions
     assert sorted(four.predictions) == [second, third]
     assert [p.model_version for p in four.predictions[second]] == ["somebody's"]
+
+
+def test_a_project_that_hid_predictions_hides_them_again(
+    four: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection, number = four.tool.connection, int(four.id)
+    update_project(connection, number, {"show_collab_predictions": False}, "hiding")
+    monkeypatch.setattr(prelabels, "_SECONDS", -1.0)
+    with pytest.raises(KeyboardInterrupt):
+        four.tool.prelabel(four.id, Finder(most=2))
+    assert not read_project(connection, number).shows_predictions
+    assert four.tool.prelabel(four.id, Finder()).kept == 2
+    # What people see by now is ours, not what they had chosen.
+    assert read_project(connection, number).shows_predictions
+    four.tool.prelabel(four.id, Finder("run-2"))
+    four.tool.undo_prelabels(four.id)
+    after = read_project(connection, number)
+    assert (after.shows_predictions, after.model_version) == (False, "")
 
 
 def test_what_was_interrupted_is_completed(four: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,7 @@ from sparsedet.modeling import add_sparsedet_config
 from sparsedet.modeling.timm_backbone import BUILDER, check_timm
 from sparsedet.modeling.weights.normalisation import follow_weights, needed_values
 from sparsedet.reading import quoted
+from sparsedet.wording import first_of
 from sparsedet.yaml_reading import read_yaml
 
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -237,6 +238,11 @@ def read_config(path: Path) -> TrainingConfig:
     """
     node = _default_node()
     _merge_file(node, path)
+    # All runs have all sections; those at the end of a file that was cut off would have defaults.
+    if lacking := sorted(_default_node().keys() - read_yaml(path).keys()):
+        raise ConfigError(
+            f"{path}: incomplete, without {first_of(lacking, 3)}; restore it, or train again"
+        )
     try:
         return TrainingConfig.of(node)
     except ConfigError as error:

@@ -1,5 +1,6 @@
 """Read and write weights: no pickles that could run code, no partial files."""
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,8 @@ def save(state: dict[str, Any], path: Path) -> None:
         # When a write fails, torch raises a RuntimeError of its own.
         cause = error if isinstance(error, OSError) else error.__context__ or error
         raise StoppedRunError(
-            f"{path}: can't be written ({_first_line(cause)}); existing content is unchanged; free "
-            "disk space"
+            f"{path}: can't be written ({_first_sentence(cause)}); existing content is unchanged; "
+            "free disk space"
         ) from error
 
 
@@ -55,12 +56,14 @@ def load(path: Path) -> dict[str, Any]:
         if path.suffix == ".safetensors":
             return dict(safetensors.torch.load_file(path))
         state = torch.load(path, map_location="cpu", weights_only=True)
+        if damaged := _damaged_part(path):
+            raise ValueError(f"{damaged} is damaged")
     except FileNotFoundError:
         raise RunError(f"{path}: no such checkpoint") from None
     except Exception as error:
         # torch reports a broken file as any of RuntimeError, EOFError, UnpicklingError, ...
         # Of a file of another kind, it only names the byte that it stopped at (KeyError).
-        reason = "" if isinstance(error, KeyError) else f" ({_first_line(error)})"
+        reason = "" if isinstance(error, KeyError) else f" ({_first_sentence(error)})"
         raise RunError(
             f"{path}: not a readable checkpoint{reason}; is it a PyTorch or safetensors file, and "
             "complete?"
@@ -68,6 +71,17 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise RunError(f"{path}: not a checkpoint")
     return state
+
+
+def _damaged_part(path: Path) -> str | None:
+    """Return the name of a part of a file that differs from its checksum, which torch ignores.
+
+    Most damaged weights find nothing, or anything.
+    """
+    if not zipfile.is_zipfile(path):
+        return None  # of the format before PyTorch 1.6, without checksums
+    with zipfile.ZipFile(path) as parts:
+        return parts.testzip()
 
 
 def weights_of(state: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -164,5 +178,6 @@ def too_little_memory(what: str) -> RunError:
     )
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _first_sentence(error: BaseException) -> str:
+    # What follows in torch's errors is advice to its developers, such as to load a file unsafely.
+    return (str(error).splitlines() or [type(error).__name__])[0].partition(". ")[0]

@@ -185,6 +185,15 @@ def test_keys_that_a_run_folder_lacks_have_their_defaults(tmp_path: Path) -> Non
     assert read_config(path).feedback == config.feedback
 
 
+def test_a_configuration_of_a_run_that_was_cut_off_is_named(tmp_path: Path) -> None:
+    dumped = load_config("lite0_fpn").dump()
+    path = tmp_path / "config.yaml"
+    for last in ("VIS_PERIOD:", "SOLVER:"):
+        path.write_text(dumped[: dumped.index(f"\n{last}")])
+        with pytest.raises(ConfigError, match=r"config\.yaml: incomplete, without .*; restore it"):
+            read_config(path)
+
+
 def test_a_dumped_configuration_reads_back(tmp_path: Path) -> None:
     config = load_config("sparsedet_r101_fpn_voc")
     config = config.prepared(method="end-to-end", seed=1, classes=2)

@@ -42,6 +42,23 @@ def test_a_broken_checkpoint_is_named(tmp_path: Path, content: bytes, reason: st
         checkpoint.load(tmp_path / "half.pth")
 
 
+def test_an_error_repeats_no_advice_to_load_files_unsafely(tmp_path: Path) -> None:
+    (tmp_path / "other.pth").write_bytes(b"{}")
+    with pytest.raises(RunError, match=r"not a readable checkpoint \(") as caught:
+        checkpoint.load(tmp_path / "other.pth")
+    assert "weights_only" not in str(caught.value)
+
+
+def test_a_checkpoint_with_damaged_weights_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "flipped.pth"
+    checkpoint.save({"model": {"weight": torch.zeros(4096)}}, path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(RunError, match=r"not a readable checkpoint \(.*data/0 is damaged\)"):
+        checkpoint.load(path)
+
+
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"none\.pth: no such checkpoint"):
         checkpoint.load(tmp_path / "none.pth")

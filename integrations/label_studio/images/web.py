@@ -14,6 +14,7 @@ from sparsedet.image_options import ImageOptions
 from sparsedet.runtime.web_environment import checked_proxies, proxies, trusted_certificates
 
 from ..client.connection import CONNECT_SECONDS, Connection
+from ..client.pauses import LONGEST_PAUSE, asked_pause, in_words
 from ..client.transport import is_this_machine
 from .addresses import shown_address
 from .content import Content
@@ -25,8 +26,6 @@ READ_SECONDS = 60.0
 _MOST_REDIRECTS = 10
 _RETRY_AFTER = (0.2, 0.4)
 """Seconds before a request that failed for a temporary reason is retried."""
-_LONGEST_PAUSE = 60.0
-"""Seconds to wait at most if a server asks for a pause (`Retry-After`)."""
 _STEP = 0.2
 """Seconds between two looks at whether to stop."""
 _NOWHERE = "the server redirects to an invalid address"
@@ -176,9 +175,10 @@ class WebImages:
                     raise
             else:
                 stack.callback(response.close)
-                if pause is None or response.status_code not in _BUSY:
+                asked = asked_pause(response.headers)
+                if pause is None or response.status_code not in _BUSY or asked > LONGEST_PAUSE:
                     return response
-                pause = max(pause, _asked_pause(response))
+                pause = max(pause, asked)
                 response.close()
             self._wait(pause)
         raise AssertionError  # the last try returns or raises
@@ -210,6 +210,8 @@ class WebImages:
             return
         # The server answers 404 for a missing local file and 500 for a missing upload.
         reason = f"the server answered with status {response.status_code}"
+        if response.status_code in _BUSY and (pause := asked_pause(response.headers)):
+            reason += f" and asks to wait {in_words(pause)}"
         url = response.request.url
         if self._is_own(url) and url.path.endswith("/resolve/"):
             reason += "; is its storage connected to the project in Label Studio?"
@@ -254,12 +256,6 @@ class WebImages:
 
     def _is_own(self, url: httpx.URL) -> bool:
         return (url.scheme, url.host, url.port) == self._own
-
-
-def _asked_pause(response: httpx.Response) -> float:
-    """Return the seconds after which a busy server wants to be asked again."""
-    asked = response.headers.get("retry-after", "")
-    return min(float(asked), _LONGEST_PAUSE) if _LENGTH.fullmatch(asked) else 0.0
 
 
 def _line(error: Exception) -> str:

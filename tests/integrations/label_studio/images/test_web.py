@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,17 @@ def test_a_busy_server_is_asked_again_when_it_wants(
     begun = time.monotonic()
     assert len(pull().images) == 2
     assert time.monotonic() - begun >= 1
+
+
+@pytest.mark.parametrize("date", [False, True])
+def test_a_long_pause_costs_the_image_at_once(
+    server: OddServer, pull: Pull, date: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = formatdate(time.time() + 7100, usegmt=True) if date else "7100"
+    server.answers["/images/1.png"] = Answer(b"", 503, headers={"Retry-After": asked})
+    assert pull().unread == {"1"}
+    assert "answered with status 503 and asks to wait 2 h" in caplog.text
+    assert [path for path, _ in server.seen].count("GET /images/1.png") == 1
 
 
 def test_a_pause_does_not_outlast_a_download(server: OddServer, pull: Pull) -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -106,10 +107,10 @@ def find_images(file: Path, names: Sequence[str]) -> Path | None:
     best, most = None, 0
     candidates = [folder for folder in _image_folders(file) if folder.is_dir()]
     # Exact names first, then those that match only at the end, or in other capitals.
-    for is_held in (_is_file, _is_held, _is_held_alike):
+    for searched in _SEARCHES:
         for folder in candidates:
-            files = AlikeFiles(folder)
-            held = sum(is_held(folder, name, files) for name in sample)
+            found_in = searched(folder)
+            held = sum(bool(found_in(name)) for name in sample)
             if held > most:
                 best, most = folder, held
         if most:
@@ -257,12 +258,8 @@ def _image_folders(file: Path) -> Iterator[Path]:
         yield base
 
 
-def _is_held(folder: Path, name: str, files: AlikeFiles) -> bool:
+def _is_held(folder: Path, name: str) -> bool:
     return any(_is_file(folder, end) for end in _ends(name))
-
-
-def _is_held_alike(folder: Path, name: str, files: AlikeFiles) -> bool:
-    return _found_alike(files, name) is not None
 
 
 def _found_alike(files: AlikeFiles, name: str) -> str | None:
@@ -270,7 +267,7 @@ def _found_alike(files: AlikeFiles, name: str) -> str | None:
     return next((file for end in (*whole, *_ends(name)) if (file := files.find(end))), None)
 
 
-def _is_file(folder: Path, name: str, files: AlikeFiles | None = None) -> bool:
+def _is_file(folder: Path, name: str) -> bool:
     if ".." in PurePosixPath(name).parts or _is_rooted(name):
         return False
     try:
@@ -300,3 +297,11 @@ def _ends(name: str) -> Iterator[str]:
         parts = [part for part in plain.split("/") if part]
         for start in range(len(parts)):
             yield "/".join(parts[start:])
+
+
+_SEARCHES: tuple[Callable[[Path], Callable[[str], object]], ...] = (
+    lambda folder: partial(_is_file, folder),
+    lambda folder: partial(_is_held, folder),
+    lambda folder: partial(_found_alike, AlikeFiles(folder)),
+)
+"""How the name of an image is looked up in a folder: from exact to lenient."""

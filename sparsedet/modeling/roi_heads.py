@@ -119,12 +119,13 @@ class SparseOutputLayers(FastRCNNOutputLayers):
     """detectron2's output layers, with these differences:
 
     - `IGNORE`d proposals are excluded from the losses, except for what they are known not to be,
-    and verified negatives have a loss of their own; - without `regress_mined`, boxes are regressed
-    to human labels only. A model that regresses to its own boxes repeats their errors, which their
-    scores don't show. So mined labels only teach the class, like pseudo-labels in Liu et al.,
-    "Unbiased Teacher for Semi-Supervised Object Detection" (ICLR 2021); the RPN, whose boxes are
-    rough anyway, learns from both; - detections also have the probability of an object of any
-    class, which may be high even if that of each class is low;
+      and verified negatives have a separate loss;
+    - without `regress_mined`, boxes are regressed to human labels only. A model that regresses to
+      its own boxes repeats their errors, which their scores don't show. So mined labels only teach
+      the class, like pseudo-labels in Liu et al., "Unbiased Teacher for Semi-Supervised Object
+      Detection" (ICLR 2021); the RPN, whose boxes are rough anyway, learns from both;
+    - detections also have the probability of an object of any class, which may be high even if that
+      of each class is low;
     - with `soft_nms_sigma` detections go through soft-NMS; both scores decay alike.
     """
 

@@ -117,7 +117,8 @@ def train(
 ) -> RunFolder:
     """Train a detector on sparse annotations, as `sparsedet train` does.
 
-    Called again with the same arguments, it resumes an interrupted run, and returns a finished one.
+    Called again with the same arguments, it resumes an interrupted run, and returns a finished one;
+    only `images` may differ, after they were moved.
 
     Args:
         data: the training data; see `read`. If it has splits, `train` is used.
@@ -144,6 +145,7 @@ def train(
         choose_device,
         run_training,
         start_run,
+        use_images,
     )
 
     found = read_data(str(data), _path(images), reading=FOR_TRAINING)
@@ -162,6 +164,7 @@ def train(
             config=settings.prepared(method=wanted, seed=seed, classes=len(dataset.categories)),
             validation=None,
         )
+        use_images(run, None if images is None else folder)
     else:
         start_run(
             config_to_start(name, pairs, dataset, chosen).config,
@@ -208,12 +211,15 @@ def mine(
     from sparsedet.config.training_config import read_config
     from sparsedet.loop.data_sources import FOR_MINING, read_data
     from sparsedet.prediction.detector import find_run
+    from sparsedet.run_folder import check_classes
     from sparsedet.runtime.unreadable import UnreadableImages
     from sparsedet.training.engine.train import choose_device
 
     folder = find_run(Path(run))
     source = read_data(str(data), _path(images), reading=FOR_MINING)
-    dataset = source.with_classes(name for _, name in folder.info().classes)
+    names = [name for _, name in folder.info().classes]
+    dataset = source.with_classes(names)
+    check_classes(names, dataset, str(source.source))
     config = read_config(folder.config)
     limit = config.loader.max_unreadable
     check_images(dataset, source.images, UnreadableImages(limit, len(dataset.images)))

@@ -175,13 +175,16 @@ def _by_run(
     from sparsedet.annotations import check_images
     from sparsedet.completeness.proposals import mine_proposals, proposals_meta
     from sparsedet.config.training_config import read_config
+    from sparsedet.run_folder import check_classes
     from sparsedet.runtime.processes import first_does
     from sparsedet.runtime.unreadable import UnreadableImages
 
     config = read_config(folder.config)
 
     def checked() -> "Dataset":
-        dataset = marks.apply(source.with_classes(name for _, name in folder.info().classes))
+        names = [name for _, name in folder.info().classes]
+        dataset = marks.apply(source.with_classes(names))
+        check_classes(names, dataset, str(source.source))
         limit = config.loader.max_unreadable
         check_images(dataset, source.images, UnreadableImages(limit, len(dataset.images)))
         return dataset

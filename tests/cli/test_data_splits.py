@@ -144,7 +144,10 @@ def test_classes_in_common_are_measured(
     ) in result.err
     strangers = tuple(Category(c.id, f"other {c.id}") for c in dataset.categories)
     write_coco(replace(dataset, categories=strangers), tmp_path / "a.json")
-    assert "classes differ from those of the training" in sparsedet_here(*words).error()
+    says = f"{tmp_path / 'a.json'}: classes differ from those of the training (only there: "
+    assert says in sparsedet_here(*words).error()
+    mine: Words = ["mine", *words[1:], "-o", tmp_path / "mined.json"]
+    assert says in sparsedet_here(*mine).error()
 
 
 def test_validation_has_images_of_its_own(data: Path, tmp_path: Path) -> None:

@@ -3,9 +3,19 @@
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, ForeignKey, String, UniqueConstraint, and_, or_, true
+from sqlalchemy import (
+    ColumnElement,
+    Dialect,
+    ForeignKey,
+    String,
+    TypeDecorator,
+    UniqueConstraint,
+    and_,
+    or_,
+    true,
+)
 from sqlalchemy.orm import (
     DeclarativeBase,
     InstrumentedAttribute,
@@ -16,9 +26,10 @@ from sqlalchemy.orm import (
 )
 
 from sparsedet.annotations import XYXY
+from sparsedet.errors import SparseDetError
 from sparsedet.push_modes import ModeName
 from sparsedet.reviews import ReviewedRegion
-from sparsedet.tool import Outcome
+from sparsedet.tool import OUTCOMES, Outcome
 
 JUDGED: tuple[Outcome, ...] = ("accepted", "edited", "rejected")
 """Outcomes decided by a reviewer."""
@@ -29,6 +40,26 @@ PlaceMode = ModeName | Literal["sampled"]
 """A push mode of a tool; or `sampled`: boxes of a lot waiting for its sample, which no tool has."""
 
 _MANY = 500
+
+
+class _OutcomeType(TypeDecorator[Outcome]):
+    """An outcome; SQLite notices no damage within a page, so that a text may be none."""
+
+    impl = String
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Outcome:
+        """Return the outcome.
+
+        Raises:
+            SparseDetError: when it is none.
+        """
+        if value not in OUTCOMES:
+            raise SparseDetError(
+                f"invalid outcome {value!r} in the ledger: `sparsedet check --fix` repairs it"
+            )
+        outcome: Outcome = value
+        return outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +142,7 @@ class LedgerBox(Base):
     threshold: Mapped[float]
     source_version: Mapped[str | None]
     """`Image.tool_version` when the box was pushed."""
-    outcome: Mapped[Outcome] = mapped_column(String, default="pending")
+    outcome: Mapped[Outcome] = mapped_column(_OutcomeType, default="pending")
     final_category: Mapped[str | None]
     final_left: Mapped[float | None]
     final_top: Mapped[float | None]

@@ -194,6 +194,11 @@ LEDGERS = [
         "ledger: a broken review", in_ledger("UPDATE reviews SET content = '[]'"), "invalid review"
     ),
     workspace_with(
+        "ledger: an outcome that is none",
+        in_ledger("UPDATE boxes SET outcome = 'acdepted' WHERE rowid = 1"),
+        "invalid outcome 'acdepted' in the ledger: `sparsedet check --fix`",
+    ),
+    workspace_with(
         "ledger: a deep review",
         in_ledger(f"UPDATE reviews SET content = '{'[' * 100_000}'"),
         "invalid review",

@@ -38,6 +38,22 @@ def test_validation_images_are_not_trained_on(
     assert len(sparsedet.read(data)[0].images) == 3
 
 
+def test_a_resumed_run_follows_its_images(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "run_training", lambda run, **_: None)
+    labels = tmp_path / "train.json"
+    images = data / "images"
+    write_coco(sparsedet.read(data)[0], labels)
+
+    def resumed(folder: Path) -> str:
+        run = sparsedet.train(labels, tmp_path / "run", images=folder, method="plain", device="cpu")
+        return run.info().images
+
+    assert resumed(images) == str(images)
+    assert resumed(images.rename(tmp_path / "moved")) == str(tmp_path / "moved")
+
+
 def test_a_configuration_may_be_a_path(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

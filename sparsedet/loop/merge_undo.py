@@ -1,7 +1,6 @@
 """Undo merges: restore what they replaced."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,8 +71,10 @@ def undo_is_reported(workspace: Workspace) -> None:
     for folder in _merges(workspace):
         if is_undone(folder):
             remove_half_written(folder)
-            with suppress(OSError):  # somebody has put a file there
-                folder.rmdir()
+            for stray in folder.iterdir():
+                # Somebody else's, which would keep the folder, and so the undo, as the newest.
+                stray.replace(undone_folder(folder) / stray.name)
+            folder.rmdir()
 
 
 def _merges(workspace: Workspace) -> list[Path]:

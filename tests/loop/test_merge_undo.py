@@ -204,6 +204,17 @@ def test_an_undo_is_repeated_until_it_was_reported(project: SmallProject, then: 
         undo(project)
 
 
+def test_files_of_others_in_the_folder_of_a_merge_block_no_undo(project: SmallProject) -> None:
+    for name in ("a.png", "b.png"):
+        project.review(name)
+        project.merge()
+    stray = project.workspace.merged / "002" / "notes.txt"
+    stray.write_text("ours")
+    assert undo(project).restored == ("b.png",)
+    assert undo(project).restored == ("a.png",)
+    assert (project.workspace.merged / "002.undone" / stray.name).read_text() == "ours"
+
+
 @pytest.mark.parametrize("killed", ["before it saved anything", "while it saved an image"])
 def test_a_merge_that_was_killed_hides_no_earlier_one(killed: str, project: SmallProject) -> None:
     before = project.source_boxes()

@@ -4,7 +4,9 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -22,9 +24,11 @@ from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
 from sparsedet.wording import first_of
 
 from ..client.connection import project_number
+from ..client.failures import AGAIN
 from ..projects import read_config
 from .app import make_app
 from .connect import Connected, connect, disconnect
+from .in_background import in_background
 from .predictor import live_categories
 from .running import Running
 from .secret import USER, new_secret
@@ -37,6 +41,10 @@ Say = Callable[[str], None]
 
 START_SECONDS = 120.0
 """Allows for several workers that load torch at once on a busy machine."""
+LEAVE_SECONDS = 30.0
+"""Time for Label Studio to take the backend off its projects when the server stops."""
+_NOTED_SECONDS = 2.0
+"""Wait from which people are informed of it."""
 
 
 def tool_options(options: LiveOptions) -> ToolOptions:
@@ -83,13 +91,15 @@ def serve(tool: ConnectedTool, options: LiveOptions, say: Say) -> None:
         say(f"secret (shown only once): {secret}")
     worker = partial(_worker, settings, type(tool))
     running = Running(make_app(service), worker, listening, options.workers)
-    add = partial(connect, tool.connection, options.connect, _reviewed(options))
+    reviewed = _reviewed(options)
+    add = partial(connect, tool.connection, options.connect, reviewed)
     with _connected(
         running,
         partial(_wait_until_up, local, secret),
         partial(add, address=address, secret=secret) if options.connect else None,
         partial(disconnect, tool.connection),
         say,
+        _how_to_disconnect(options, reviewed, tool.url),
     ):
         running.run()
 
@@ -101,6 +111,7 @@ def _connected(
     add: Callable[[], Connected] | None,
     take_off: Callable[[Connected], None],
     say: Say,
+    later: str,
 ) -> Iterator[None]:
     """Connect to projects as soon as the server answers, until the block ends.
 
@@ -110,36 +121,73 @@ def _connected(
         add: connects; None if there is nothing to connect to.
         take_off: removes what `add` added.
         say: prints messages.
+        later: command that takes the backend off where `take_off` did not.
 
     Raises:
-        ToolError: after the block, if connecting failed.
+        ToolError: after the block, if connecting or taking off failed.
     """
     ended = threading.Event()
-    added: list[Connected] = []
-    problems: list[ToolError] = []
 
-    def connect_when_up() -> None:
+    def connect_when_up() -> Connected | None:
         try:
             wait(ended)
-            if add is not None and not ended.is_set():
-                added.append(add())
-                say("connected; Ctrl-C stops the server and removes it from its projects")
-        except ToolError as error:
-            problems.append(error)
+            if add is None or ended.is_set():
+                return None
+            added = add()
+        except BaseException:
             running.stop()
+            raise
+        say("connected; Ctrl-C stops the server and removes it from its projects")
+        return added
 
-    thread = threading.Thread(target=connect_when_up, name="connect")
-    thread.start()
+    connecting = in_background(connect_when_up, "connect")
+
+    def leave() -> None:
+        # What failed to connect has left nothing.
+        if connecting.exception() is None and (added := connecting.result()) is not None:
+            take_off(added)
+            say("removed from its projects")
+
     try:
         yield
     finally:
         ended.set()
-        thread.join()
-        for connected in added:
-            take_off(connected)
-            say("removed from its projects")
-    if problems:
-        raise problems[0]
+        try:
+            _wait_to_leave(in_background(leave, "leave"), say)
+        except ToolError as error:
+            why = str(error).removesuffix(f"; {AGAIN}")
+            raise ToolError(f"{why}; the backend may still be in its projects: {later}") from None
+    connecting.result()
+
+
+def _wait_to_leave(leaving: "Future[None]", say: Say) -> None:
+    """Wait until Label Studio has taken the backend off, for a limited time or until Ctrl-C.
+
+    Raises:
+        ToolError: if it refuses, or does not answer.
+    """
+    why = f"Label Studio did not answer within {LEAVE_SECONDS:.0f} s"
+    try:
+        _, pending = wait_for([leaving], _NOTED_SECONDS)
+        if pending:
+            say(
+                "waiting for Label Studio to remove the backend from its projects, for up to "
+                f"{LEAVE_SECONDS:.0f} s"
+            )
+            wait_for([leaving], LEAVE_SECONDS - _NOTED_SECONDS)
+    except KeyboardInterrupt:
+        why = "Label Studio had not answered yet"
+    if not leaving.done():
+        raise ToolError(why)
+    leaving.result()
+
+
+def _how_to_disconnect(options: LiveOptions, reviewed: Sequence[str], url: str) -> str:
+    """Return the command that takes a left backend off all projects."""
+    projects = dict.fromkeys((*options.connect, *reviewed))
+    named = f" --url {url}" if options.named_url else ""
+    command = "".join(f" --disconnect {project}" for project in projects)
+    return f"once Label Studio answers, run sparsedet serve{command}{named}"
 
 
 def _wait_until_up(local: str, secret: str, ended: threading.Event) -> None:

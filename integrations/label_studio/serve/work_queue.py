@@ -3,11 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Semaphore
 from typing import TypeVar
 
 from sparsedet.errors import SparseDetError
 from sparsedet.wording import counted
+
+from .in_background import in_background
 
 THREADS = 3
 """While the model processes one image, others are downloaded. With more threads, work without the
@@ -34,7 +37,8 @@ class WorkQueue:
 
     def __init__(self, most_waiting: int = MOST_WAITING) -> None:
         self._most_waiting = most_waiting
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="image")
+        self._free = Semaphore(THREADS)
+        self._closed = False
         self._waiting = 0
         self._seconds = 0.0
         """Running mean of the processing time of an image."""
@@ -54,7 +58,7 @@ class WorkQueue:
         if ahead >= self._most_waiting or time.monotonic() + expected > deadline:
             raise BusyError(f"busy: {_waiting(ahead)}, about {expected:.0f} s of work; retry later")
         self._waiting += 1
-        turn = asyncio.get_running_loop().run_in_executor(self._pool, self._timed, work, deadline)
+        turn = asyncio.wrap_future(in_background(partial(self._timed, work, deadline), "image"))
         turn.add_done_callback(self._leave)
         try:
             # Shielded: a thread can't be stopped, and counts as busy until it ends.
@@ -64,18 +68,19 @@ class WorkQueue:
 
     def close(self) -> None:
         """Stop starting work."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._closed = True
 
     def _timed(self, work: Callable[[], T], deadline: float) -> T:
-        start = time.monotonic()
-        if start >= deadline:
-            raise BusyError("busy: its turn came too late")
-        try:
-            return work()
-        finally:
-            seconds = time.monotonic() - start
-            known = self._seconds or seconds
-            self._seconds = known + _WEIGHT * (seconds - known)
+        with self._free:
+            start = time.monotonic()
+            if start >= deadline or self._closed:
+                raise BusyError("busy: its turn came too late")
+            try:
+                return work()
+            finally:
+                seconds = time.monotonic() - start
+                known = self._seconds or seconds
+                self._seconds = known + _WEIGHT * (seconds - known)
 
     def _leave(self, turn: "asyncio.Future[T]") -> None:
         self._waiting -= 1

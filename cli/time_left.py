@@ -11,7 +11,6 @@ _STEPS = 50
 """Number of latest steps that the estimate is based on."""
 _PAUSE = 5.0
 """Steps this many times slower than the median are ignored: they include mining or validation."""
-_MINUTE, _HOUR = 60, 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +63,3 @@ class TimeLeft:
 def shown(seconds: float | None) -> str:
     """Return a time as `H:MM:SS`, with days in front if needed."""
     return "-:--:--" if seconds is None else str(timedelta(seconds=round(seconds)))
-
-
-def roughly(seconds: float) -> str:
-    """Return a rounded time: `40 s`, `25 min`, `3 h 20 min`."""
-    if seconds < 1.5 * _MINUTE:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / _MINUTE)
-    if seconds < 1.5 * _HOUR:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"

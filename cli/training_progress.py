@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from sparsedet.training.data.pseudo_labels import PseudoLabels
 from sparsedet.training.engine.callbacks import Callbacks, EarlyStop, StageProgress
 from sparsedet.training.engine.stage import LOG_PERIOD
-from sparsedet.wording import counted
+from sparsedet.wording import counted, roughly
 
 from .display import Display
-from .time_left import TimeLeft, Work, roughly, shown
+from .time_left import TimeLeft, Work, shown
 
 _LOSSES: Mapping[str, str] = {
     "total_loss": "loss",

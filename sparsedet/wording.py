@@ -1,6 +1,8 @@
-"""Numbers of things, lists and alternatives in messages."""
+"""Numbers of things, times, lists and alternatives in messages."""
 
 from collections.abc import Iterable
+
+_MINUTE, _HOUR = 60, 3600
 
 
 def counted(number: int, one: str, several: str = "") -> str:
@@ -15,6 +17,17 @@ def counted(number: int, one: str, several: str = "") -> str:
         return f"1 {one}"
     regular = one + ("es" if one.endswith(("s", "x", "ch", "sh")) else "s")
     return f"{number} {several or regular}"
+
+
+def roughly(seconds: float) -> str:
+    """Return a rounded time: `40 s`, `25 min`, `3 h 20 min`."""
+    if seconds < 1.5 * _MINUTE:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / _MINUTE)
+    if seconds < 1.5 * _HOUR:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 def one_of(names: Iterable[str]) -> str:

@@ -1,10 +1,10 @@
-"""Numbers and alternatives in messages."""
+"""Numbers, times and alternatives in messages."""
 
 from collections.abc import Iterable
 
 import pytest
 
-from sparsedet.wording import counted, first_of, one_of
+from sparsedet.wording import counted, first_of, one_of, roughly
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,21 @@ from sparsedet.wording import counted, first_of, one_of
 )
 def test_words_agree_with_the_number(number: int, words: tuple[str, ...], expected: str) -> None:
     assert counted(number, *words) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "1 s"),
+        (89, "89 s"),
+        (91, "2 min"),
+        (5300, "88 min"),
+        (5400, "1 h 30 min"),
+        (7201, "2 h"),
+    ],
+)
+def test_times_are_said_as_people_do(seconds: float, text: str) -> None:
+    assert roughly(seconds) == text
 
 
 @pytest.mark.parametrize(

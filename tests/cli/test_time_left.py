@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sparsedet.cli.time_left import TimeLeft, roughly, shown
+from sparsedet.cli.time_left import TimeLeft, shown
 
 
 def times(*steps: tuple[int, float], total: int = 1000) -> Iterator[float | None]:
@@ -42,18 +42,3 @@ def test_another_run_starts_from_nothing() -> None:
 )
 def test_times_are_shown_in_hours(seconds: float | None, text: str) -> None:
     assert shown(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.2, "1 s"),
-        (89, "89 s"),
-        (91, "2 min"),
-        (5300, "88 min"),
-        (5400, "1 h 30 min"),
-        (7201, "2 h"),
-    ],
-)
-def test_times_are_said_as_people_do(seconds: float, text: str) -> None:
-    assert roughly(seconds) == text

@@ -8,11 +8,10 @@ from email.utils import parsedate_to_datetime
 LONGEST_PAUSE = 60.0
 """Seconds that a request waits at most; if the server asks for more, it fails."""
 _MOST_DIGITS = 9
-_MINUTE, _HOUR = 60, 3600
 
 
 def is_busy(status: int) -> bool:
-    """Whether a request with this status is worth a retry."""
+    """Whether the SDK may retry a request with this status, after the pause that it asks for."""
     return status in (408, 409, 429) or status >= 500
 
 
@@ -27,11 +26,3 @@ def asked_pause(headers: Mapping[str, str]) -> float:
         return 0.0
     aware = date if date.tzinfo else date.replace(tzinfo=UTC)
     return max(0.0, aware.timestamp() - time.time())
-
-
-def in_words(seconds: float) -> str:
-    """Return a pause in words: `40 s`, `5 min`, `2 h`; rounded up."""
-    for unit, name in ((_HOUR, "h"), (_MINUTE, "min"), (1, "s")):
-        if seconds > unit or unit == 1:
-            return f"{-int(-seconds // unit)} {name}"
-    raise AssertionError

@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from sparsedet.runtime.web_environment import checked_proxies, trusted_certificates
+from sparsedet.wording import roughly
 
 from .answers import NoJsonError, parse_json, shown
 from .json_lists import entries
-from .pauses import LONGEST_PAUSE, asked_pause, in_words, is_busy
+from .pauses import LONGEST_PAUSE, asked_pause, is_busy
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class BusyError(AnswerProblem):
     """The server asks for a longer pause than a request waits."""
 
     def __init__(self, status: int, pause: float) -> None:
-        super().__init__(f"is busy and asks to wait {in_words(pause)} (status {status})")
+        super().__init__(f"is busy and asks to wait {roughly(pause)} (status {status})")
         self.status = status
 
 
@@ -146,7 +147,7 @@ class KeyClient(httpx.Client):
         if pause >= _NOTED_PAUSE:
             logger.warning(
                 "Label Studio is busy and asks to wait %s (status %d)",
-                in_words(pause),
+                roughly(pause),
                 response.status_code,
             )
 

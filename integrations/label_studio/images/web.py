@@ -12,9 +12,10 @@ import httpx
 
 from sparsedet.image_options import ImageOptions
 from sparsedet.runtime.web_environment import checked_proxies, proxies, trusted_certificates
+from sparsedet.wording import roughly
 
 from ..client.connection import CONNECT_SECONDS, Connection
-from ..client.pauses import LONGEST_PAUSE, asked_pause, in_words
+from ..client.pauses import LONGEST_PAUSE, asked_pause
 from ..client.transport import is_this_machine
 from .addresses import shown_address
 from .content import Content
@@ -211,7 +212,7 @@ class WebImages:
         # The server answers 404 for a missing local file and 500 for a missing upload.
         reason = f"the server answered with status {response.status_code}"
         if response.status_code in _BUSY and (pause := asked_pause(response.headers)):
-            reason += f" and asks to wait {in_words(pause)}"
+            reason += f" and asks to wait {roughly(pause)}"
         url = response.request.url
         if self._is_own(url) and url.path.endswith("/resolve/"):
             reason += "; is its storage connected to the project in Label Studio?"

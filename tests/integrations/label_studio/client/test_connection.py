@@ -245,7 +245,9 @@ def test_a_pause_that_is_too_long_is_an_error_at_once(form: str) -> None:
         server.answers["/api/things"] = Answer(b"{}", 429, headers={"Retry-After": asked})
         connection = Connection(server.url, SECRET)
         begun = time.monotonic()
-        with pytest.raises(ToolError, match=r"busy and asks to wait 2 h \(status 429\) \(reading"):
+        with pytest.raises(
+            ToolError, match=r"busy and asks to wait 1 h 58 min \(status 429\) \(reading"
+        ):
             connection.get_json("api/things", {}, "reading things")
         assert time.monotonic() - begun < 5
         assert [path for path, _ in server.seen].count("GET /api/things") == 1

@@ -170,7 +170,7 @@ def test_a_long_pause_costs_the_image_at_once(
     asked = formatdate(time.time() + 7100, usegmt=True) if date else "7100"
     server.answers["/images/1.png"] = Answer(b"", 503, headers={"Retry-After": asked})
     assert pull().unread == {"1"}
-    assert "answered with status 503 and asks to wait 2 h" in caplog.text
+    assert "answered with status 503 and asks to wait 1 h 58 min" in caplog.text
     assert [path for path, _ in server.seen].count("GET /images/1.png") == 1
 
 

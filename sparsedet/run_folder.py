@@ -1,6 +1,7 @@
 """The files of a run folder: what training leaves for evaluation and mining."""
 
 import errno
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -12,7 +13,7 @@ from sparsedet.annotations import Category, Dataset
 from sparsedet.atomic_io import write_json
 from sparsedet.errors import RunError, SparseDetError
 from sparsedet.reading import read_object
-from sparsedet.wording import counted
+from sparsedet.wording import counted, first_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,12 @@ class _InfoFile(BaseModel):
     def _check_classes(cls, value: list[list[int | str]]) -> list[list[int | str]]:
         if not all([type(part) for part in pair] == [int, str] for pair in value):
             raise ValueError("expected a list of [category id, name]")
+        if not value:
+            raise ValueError("empty")
+        for part in (0, 1):
+            counts = Counter(pair[part] for pair in value)
+            if repeated := [repr(one) for one, count in counts.items() if count > 1]:
+                raise ValueError(f"{first_of(repeated, 3)} occurs more than once")
         return value
 
 
@@ -178,6 +185,21 @@ class RunFolder:
             raise RunError(str(error)) from error
         content["classes"] = [(number, name) for number, name in content["classes"]]
         return RunInfo(**content)
+
+    def check_outputs(self, outputs: int) -> None:
+        """Check that there is a class for each output of the model, if this is a run.
+
+        Args:
+            outputs: number of classes in its configuration.
+
+        Raises:
+            RunError: when there are more or fewer.
+        """
+        if self.info_file.is_file() and (known := len(self.info().classes)) != outputs:
+            raise RunError(
+                f"{self.info_file}: lists {counted(known, 'class')}, but the model in "
+                f"{self.config.name} has {outputs}; restore it, or train again"
+            )
 
     def finished_model(self) -> Path:
         """Return the finished model's path.

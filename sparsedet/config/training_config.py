@@ -35,6 +35,7 @@ from sparsedet.modeling import add_sparsedet_config
 from sparsedet.modeling.timm_backbone import BUILDER, check_timm
 from sparsedet.modeling.weights.normalisation import follow_weights, needed_values
 from sparsedet.reading import quoted
+from sparsedet.run_folder import RunFolder
 from sparsedet.wording import first_of
 from sparsedet.yaml_reading import read_yaml
 
@@ -235,6 +236,7 @@ def read_config(path: Path) -> TrainingConfig:
 
     Raises:
         ConfigError: naming the file, and what is invalid.
+        RunError: when the run has other classes than the model.
     """
     node = _default_node()
     _merge_file(node, path)
@@ -243,6 +245,8 @@ def read_config(path: Path) -> TrainingConfig:
         raise ConfigError(
             f"{path}: incomplete, without {first_of(lacking, 3)}; restore it, or train again"
         )
+    # Wherever a model is used, its configuration is read: a class of it would have no name.
+    RunFolder(path.parent).check_outputs(node.MODEL.ROI_HEADS.NUM_CLASSES)
     try:
         return TrainingConfig.of(node)
     except ConfigError as error:

@@ -1,5 +1,6 @@
 """A detector accepts files, arrays and PIL images, with the same result."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,14 @@ import PIL.Image
 import pytest
 
 from sparsedet.annotations import read_upright
+from sparsedet.atomic_io import write_json
 from sparsedet.config.training_config import read_config
 from sparsedet.errors import PredictionError, RunError
 from sparsedet.mining.detect import detect
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.prediction.detector import Detector, as_bgr
 from sparsedet.prediction.found import Found
+from sparsedet.reading import read_json
 from sparsedet.run_folder import RunFolder
 from tests.conftest import Scenes
 from tests.prediction.random_run import make_random_run
@@ -33,6 +36,26 @@ def detector(run: Path) -> Detector:
 @pytest.fixture(scope="module")
 def photo(scenes: Scenes) -> Path:
     return scenes.images / scenes.dataset.images[0].file_name
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        ([], "classes: empty"),
+        ([[3, "0"], [4, "1"]], r"lists 2 classes, but the model in config\.yaml has 10"),
+        ([[3, "0"]], r"lists 1 class, but the model in config\.yaml has 10"),
+        ([[3, str(name)] for name in range(10)], "classes: 3 occurs more than once"),
+        ([[id, "0"] for id in range(10)], "classes: '0' occurs more than once"),
+    ],
+)
+def test_classes_that_do_not_fit_the_model_are_refused(
+    run: Path, tmp_path: Path, classes: list[list[int | str]], said: str
+) -> None:
+    damaged = RunFolder(Path(shutil.copytree(run, tmp_path / "run")))
+    content = read_json(damaged.info_file)
+    write_json(damaged.info_file, {**content, "classes": classes})
+    with pytest.raises(RunError, match=rf"run\.json: {said}"):
+        Detector.load(damaged.root, "cpu")
 
 
 def same(one: Found, other: Found) -> bool:

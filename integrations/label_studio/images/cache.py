@@ -10,6 +10,7 @@ reviews of the old one must not be applied to the new one, and are recognised by
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from sparsedet.annotations import file_digest, upright_size
@@ -138,7 +139,7 @@ def find_cached(folder: Path, addresses: Mapping[int, str]) -> dict[int, str]:
         folder: the cache's folder.
         addresses: the images' addresses as stored in the tasks, by `Image.id`.
     """
-    index = read_index(index_file(folder))
+    index = _read_once(index_file(folder))
     found: dict[int, str] = {}
     for id, address in addresses.items():
         names = (cache_name(id, address, distinct=distinct) for distinct in (False, True))
@@ -146,6 +147,21 @@ def find_cached(folder: Path, addresses: Mapping[int, str]) -> dict[int, str]:
         if (name := _free_name(id, address, index, there)) in there:
             found[id] = name
     return found
+
+
+def _read_once(file: Path) -> Mapping[str, IndexedImage]:
+    """Return the content of an index, read again only after it has changed."""
+    try:
+        now = file.stat()
+    except OSError:
+        return {}
+    return _index_of(file, now.st_mtime_ns, now.st_ino)
+
+
+@lru_cache(maxsize=1)
+def _index_of(file: Path, modified_ns: int, inode: int) -> Mapping[str, IndexedImage]:
+    # A large index takes a second to read, and a live backend looks up an image per request.
+    return read_index(file)
 
 
 def _free_name(

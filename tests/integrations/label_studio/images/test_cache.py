@@ -3,11 +3,13 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from sparsedet.annotations.image_index import index_file, read_index
 from sparsedet.annotations.image_names import original_name
+from sparsedet.integrations.label_studio.images import cache
 from sparsedet.integrations.label_studio.images.addresses import shows_another
 from sparsedet.integrations.label_studio.images.cache import find_cached
 from tests.hostile.odd_server import Answer, OddServer, picture
@@ -104,6 +106,23 @@ def test_another_address_is_another_image(server: OddServer, pull: Pull, images:
     with_image(server, "/images/1.png")
     assert pull().image_by_id[1].file_name == NAME
     assert asked(server) == []
+
+
+def test_the_index_is_read_once_for_many_requests(
+    server: OddServer, pull: Pull, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A live backend looks up an image per request; a large index takes a second to read."""
+    reading = Mock(wraps=read_index)
+    monkeypatch.setattr(cache, "read_index", reading)
+    pull()
+    reading.reset_mock()
+    for _ in range(3):
+        assert find_cached(images, {1: "/images/1.png"}) == {1: NAME}
+    assert reading.call_count == 1
+    with_image(server, "/images/newer/1.png")
+    server.answers["/images/newer/"] = Answer(NEW, kind="image/png")
+    newer = pull().image_by_id[1].file_name
+    assert find_cached(images, {1: "/images/newer/1.png"}) == {1: newer}
 
 
 def test_an_image_that_moved_keeps_its_file(server: OddServer, pull: Pull, images: Path) -> None:

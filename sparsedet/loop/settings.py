@@ -26,6 +26,10 @@ ReviewMode = Literal[ModeName, "auto"]
 """A push mode, or `auto`: each box is reviewed where that takes least time."""
 
 
+_FIRST_LINE = TEMPLATE.partition("\n")[0]
+_LAST_SECTION = "images"
+"""All written files end with it. TOML that is cut off after a line is valid, and short files that
+people write have defaults for the rest."""
 NO_BUDGET = 'mode = "draft" has no queue that a budget could limit'
 
 
@@ -266,8 +270,14 @@ def read_settings(path: Path) -> Settings:
     """
     if not path.exists():
         raise SparseDetError(f"{path}: no such file; run `sparsedet init` or `sparsedet pull`")
+    content = read_toml(path)
+    if _LAST_SECTION not in content and read_text(path).startswith(_FIRST_LINE):
+        raise SparseDetError(
+            f"{path}: cut off: without [{_LAST_SECTION}], which `sparsedet init` writes last; "
+            "restore the file, or add what it lacks (the heading alone means defaults)"
+        )
     try:
-        return Settings.model_validate(read_toml(path))
+        return Settings.model_validate(content)
     except ValidationError as error:
         raise SparseDetError(f"{path}: {_first_problem(error)}") from error
 

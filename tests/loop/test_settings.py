@@ -135,6 +135,19 @@ def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
         read_settings(tmp_path / "sparsedet.toml")
 
 
+def test_a_file_that_was_cut_off_is_named(tmp_path: Path) -> None:
+    """Settings after the cut would silently have their defaults."""
+    path = tmp_path / "sparsedet.toml"
+    write_settings(new_settings(Source(tool="files", url=".", project="cars")), path)
+    whole = read_settings(path)
+    text = path.read_text()
+    path.write_text("".join(text.partition("# Which annotation counts")[:1]))
+    with pytest.raises(SparseDetError, match=r"sparsedet\.toml: cut off: without \[images\]"):
+        read_settings(path)
+    path.write_text(text.partition("[images]")[0] + "[images]\n")
+    assert read_settings(path) == whole
+
+
 def test_a_file_with_a_byte_order_mark_can_be_changed(tmp_path: Path) -> None:
     """Some editors write one."""
     path = tmp_path / "sparsedet.toml"

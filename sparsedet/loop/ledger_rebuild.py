@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparsedet.annotations import Dataset, Image, file_digest, read_coco
+from sparsedet.annotations import Dataset, Image, file_digest
 from sparsedet.annotations.mined_boxes import MinedBox, read_mined
 from sparsedet.atomic_io import atomic_path
 from sparsedet.errors import SparseDetError
@@ -19,6 +19,7 @@ from sparsedet.ledger.checkup import LedgerCheckup
 from sparsedet.loop.lot_file import RoundLot, read_lots, write_lot
 from sparsedet.loop.lots import take_back
 from sparsedet.loop.merge_folders import UNDONE
+from sparsedet.loop.pulled_files import read_round
 from sparsedet.loop.pushed_boxes import pushed_boxes
 from sparsedet.loop.round_files import read_merged, read_push
 from sparsedet.loop.round_folder import RoundFolder
@@ -162,7 +163,7 @@ def _parts(
 ) -> tuple[Dataset, tuple[MinedBox, ...], list[_Part]]:
     """Return the images of a round, its mined boxes, and what it pushed to each place."""
     record = read_push(folder)
-    dataset = read_coco(folder.annotations)
+    dataset = read_round(folder)
     mined = read_mined(folder.mined, dataset)
     dataset, queue = _queue(record, dataset, folder.push)
     parts = []

@@ -3,7 +3,8 @@
 The marks count for them as well, although nobody looked for their objects.
 """
 
-from sparsedet.annotations import Dataset, read_coco
+from sparsedet.annotations import Dataset
+from sparsedet.loop.pulled_files import read_round
 from sparsedet.loop.workspace import Workspace
 from sparsedet.wording import counted, first_of
 
@@ -23,7 +24,7 @@ def note_new_classes(workspace: Workspace, pulled: Dataset) -> str:
     rounds = [folder for folder in workspace.all_rounds() if folder.annotations.exists()]
     if not rounds:
         return ""
-    before = read_coco(rounds[-1].annotations)
+    before = read_round(rounds[-1])
     known = {category.name for category in before.categories}
     new = [one for one in pulled.categories if known.isdisjoint({one.name, *one.aliases})]
     marked = {image.file_name for image in before.images if image.exhaustive}

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
 
-from sparsedet.annotations import Dataset, read_coco
+from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import write_mined
 from sparsedet.annotations.suspicions import write_suspicions
 from sparsedet.completeness.assessment import Assessment
@@ -14,6 +14,7 @@ from sparsedet.completeness.object_count import Count
 from sparsedet.completeness.proposals import Proposals, mine_proposals, proposals_meta
 from sparsedet.config.training_config import read_config
 from sparsedet.ledger import Ledger, as_mined
+from sparsedet.loop.pulled_files import read_round
 from sparsedet.loop.reviews import Say
 from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.settings import Settings
@@ -47,7 +48,7 @@ def mine_round(
         say: receives messages for the user.
         progress: called after every image.
     """
-    dataset = read_coco(folder.annotations)
+    dataset = read_round(folder)
     progress("mining", 0, len(dataset.images))
     with closing(Ledger(workspace.ledger)) as ledger:
         previous = _previous(workspace, folder, dataset, settings, ledger)

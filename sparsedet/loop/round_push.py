@@ -3,11 +3,12 @@
 from dataclasses import asdict
 from typing import Any
 
-from sparsedet.annotations import Dataset, read_coco
+from sparsedet.annotations import Dataset
 from sparsedet.completeness.budget import Budget
 from sparsedet.ledger import Ledger, QueueEntry
 from sparsedet.loop.lot_file import write_lots
 from sparsedet.loop.plan_file import KnownReviews, known_reviews, read_plan, write_plan
+from sparsedet.loop.pulled_files import read_round
 from sparsedet.loop.pushing import Pusher, UpForReview, up_for_review
 from sparsedet.loop.reviews import Connections, Say
 from sparsedet.loop.round_folder import RoundFolder
@@ -47,7 +48,7 @@ def push_round(
         say: receives messages for the user.
         progress: called while pushing.
     """
-    dataset = read_coco(folder.annotations)
+    dataset = read_round(folder)
     plan, known = _planned(workspace, folder, dataset, settings, ledger, budget, say)
     if plan.sure_only:
         later = f", {len(plan.left_out)} left to later rounds" if plan.left_out else ""

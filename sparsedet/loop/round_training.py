@@ -13,6 +13,7 @@ from sparsedet.errors import RunError
 from sparsedet.ledger import Ledger, as_mined
 from sparsedet.loop.data_sources import FOR_EVALUATION, Data, read_path
 from sparsedet.loop.feedback import round_keys
+from sparsedet.loop.pulled_files import read_round
 from sparsedet.loop.reviews import Say
 from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.settings import Settings
@@ -67,7 +68,7 @@ class RoundTraining:
 
         Training treats hidden annotations like missing objects, which calibrates mining.
         """
-        dataset = read_coco(folder.annotations)
+        dataset = read_round(folder)
         validation = self.settings.validation
         if validation.share:
             dataset, val = hold_out(
@@ -141,7 +142,7 @@ class RoundTraining:
         if not before.candidates.exists():
             return ()
         with closing(Ledger(self.workspace.ledger)) as ledger:
-            found = assess_round(before, read_coco(folder.annotations), self.settings, ledger)
+            found = assess_round(before, read_round(folder), self.settings, ledger)
             unsure = [box for box in ledger.reviewed_boxes() if not box.is_judged]
         undecided = (
             Box(0, box.image_id, box.category_id, box.xyxy) for box in as_mined(unsure, known)

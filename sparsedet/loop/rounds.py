@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from sparsedet.annotations import Dataset, read_coco, write_coco
+from sparsedet.annotations import Dataset, write_coco
 from sparsedet.annotations.mined_boxes import read_mined
 from sparsedet.atomic_io import remove_half_written, write_json
 from sparsedet.completeness.budget import Budget
@@ -21,6 +21,7 @@ from sparsedet.loop.guessing import guessing
 from sparsedet.loop.ledger_rebuild import rebuild
 from sparsedet.loop.lots import collect_and_settle
 from sparsedet.loop.new_classes import note_new_classes
+from sparsedet.loop.pulled_files import read_round
 from sparsedet.loop.pulling import pull_with_reviews
 from sparsedet.loop.reviews import Connections, Say, note_address
 from sparsedet.loop.round_folder import RoundFolder
@@ -255,7 +256,7 @@ class Rounds:
 
     def _guessing(self, folder: RoundFolder) -> str | None:
         """Return why a round's boxes should not be shown to people; None if they may be."""
-        dataset = read_coco(folder.annotations)
+        dataset = read_round(folder)
         new = read_mined(folder.mined, dataset)
         with closing(Ledger(self.workspace.ledger)) as ledger:
             earlier = [entry for entry in ledger.rounds() if entry.round is not None]

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import count
 
-from sparsedet.annotations import Box, Category, Dataset, read_coco, write_coco
+from sparsedet.annotations import Box, Category, Dataset, write_coco
 from sparsedet.annotations.mined_boxes import region_id
 from sparsedet.atomic_io import write_json
 from sparsedet.completeness.assessment import Assessment, assess
@@ -18,6 +18,7 @@ from sparsedet.completeness.selection import Selection
 from sparsedet.completeness.unmarked import BoxesOnly
 from sparsedet.ledger import Ledger, LedgerBox
 from sparsedet.loop.feedback import with_feedback
+from sparsedet.loop.pulled_files import read_pulled, read_round
 from sparsedet.loop.reimports import with_present_ids
 from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.settings import Settings
@@ -136,7 +137,7 @@ def mined_on(folder: RoundFolder, now: Dataset, settings: Settings) -> Dataset:
     in the ledger.
     """
     images = Workspace(folder.root.parent.parent).images
-    before = with_present_ids(read_coco(folder.annotations), now, images)
+    before = with_present_ids(read_round(folder), now, images)
     return replace(before, categories=_renamed(before.categories, settings.labels.rename))
 
 
@@ -284,7 +285,7 @@ def present_annotations(
         ledger: the ledger.
         take_review: tool ids of images on which reviews win conflicts.
     """
-    pulled = read_coco(workspace.annotations)
+    pulled = read_pulled(workspace)
     reviewed = [image for source in ledger.sources() for image in ledger.image_reviews(source)]
     return with_feedback(pulled, ledger.boxes(), reviewed, rule, take_review).dataset
 

@@ -9,11 +9,12 @@ from contextlib import closing
 from pathlib import Path
 
 from sparsedet import __version__
-from sparsedet.annotations import XYXY, Dataset, read_coco
+from sparsedet.annotations import XYXY, Dataset
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix
 from sparsedet.atomic_io import write_text
 from sparsedet.errors import SparseDetError
 from sparsedet.ledger import DrawnBox, Ledger, LedgerBox, OutcomeCounts
+from sparsedet.loop.pulled_files import read_pulled
 from sparsedet.loop.status import (
     WorkspaceStatus,
     annotation_rule,
@@ -67,7 +68,7 @@ def write_report(
             f"{workspace.root}: no annotations.json in this folder: run "
             f"`sparsedet round {workspace.root}` first"
         )
-    dataset, (mined, drawn) = read_coco(workspace.annotations), _reviewed_boxes(workspace)
+    dataset, (mined, drawn) = read_pulled(workspace), _reviewed_boxes(workspace)
     status = _status(workspace)
     now = annotations_now(dataset, mined, drawn)
     links = TaskLinks.of_workspace(workspace)

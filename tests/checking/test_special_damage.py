@@ -15,6 +15,7 @@ import pytest
 from sparsedet.annotations import read_upright
 from sparsedet.ledger import Ledger
 from tests.checking.damaged import Damaged, cut, flip, image
+from tests.cli.command import sparsedet_here
 
 
 def test_pixels_that_were_changed_are_seen_where_images_are_read(damaged: Damaged) -> None:
@@ -106,6 +107,22 @@ def test_a_broken_file_of_an_unfinished_round_is_made_again(damaged: Damaged) ->
     assert folder.next_step == "mine"
     assert folder.run.model.exists()
     assert damaged.findings() == {}
+
+
+def test_reading_reviews_names_the_remedy_of_lost_annotations(damaged: Damaged) -> None:
+    workspace = damaged.workspace
+    newest = workspace.round(2).annotations
+    for path, remedy in (
+        (newest, "; restore it from a backup"),
+        (workspace.annotations, f"; run `sparsedet pull -o {workspace.root}`"),
+    ):
+        whole = path.read_bytes()
+        cut(path)
+        assert remedy in sparsedet_here("review", workspace.root).error()
+        path.unlink()
+        error = sparsedet_here("review", workspace.root).error()
+        assert f"{path}: no such file{remedy}" in error
+        path.write_bytes(whole)
 
 
 def test_a_ledger_of_a_later_version_is_left_alone(damaged: Damaged) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count
+from itertools import count, islice
+from math import inf
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +76,17 @@ class CocoFiles:
         return self._path
 
     def content_of(self, image: str) -> Any:
-        """Return the entries of an image's annotations, with the names of their categories."""
+        """Return the entries of an image's annotations, with the names of their categories.
+
+        And their positions in the file.
+        """
         id = self._image_ids[image]
         entries = self._entries.get(id, [])
         marked = self._marked_ids(id)
         used = {*marked, *(entry["category_id"] for entry in entries)}
         return {
             "annotations": entries,
+            "positions": [self._positions[entry["id"]] for entry in entries],
             "categories": {
                 entry["name"]: entry["id"]
                 for entry in self._content["categories"]
@@ -126,24 +132,31 @@ class CocoFiles:
         return Prepared({image: str(versions[image]) for image in changes}, write)
 
     def put_back(self, contents: Mapping[str, Any]) -> None:
-        """Restore the entries of all images at once; those whose id is taken get a new one."""
+        """Restore the entries of all images at once, where they were in the file.
+
+        Those whose id is taken get a new one.
+        """
         replaced = {self._image_ids[image]: content for image, content in contents.items()}
         kept = [e for e in self._content["annotations"] if e["image_id"] not in replaced]
         taken = {entry["id"] for entry in kept}
         before = [entry for content in contents.values() for entry in content["annotations"]]
         numbers = count(max([*taken, *(entry["id"] for entry in before)], default=0) + 1)
         now = {entry["name"]: entry["id"] for entry in self._content["categories"]}
+        restored: list[tuple[float, Any]] = []
         for image_id, content in replaced.items():
             names = {number: name for name, number in content["categories"].items()}
             if missing := set(names.values()) - now.keys():
                 raise ToolError(f"{self._path}: no longer has the category {min(missing)!r}")
-            for entry in content["annotations"]:
+            # Merges of earlier versions had no positions; their entries come last.
+            places = content.get("positions") or [inf] * len(content["annotations"])
+            for place, entry in zip(places, content["annotations"], strict=True):
                 number = next(numbers) if entry["id"] in taken else entry["id"]
                 taken.add(number)
                 category = now[names[entry["category_id"]]]
-                kept.append({**entry, "id": number, "image_id": image_id, "category_id": category})
+                ids = {"id": number, "image_id": image_id, "category_id": category}
+                restored.append((place, {**entry, **ids}))
         content, _ = self._changed(
-            kept,
+            _in_places(kept, restored),
             {
                 image_id: _Marks(
                     content["exhaustive"],
@@ -199,6 +212,10 @@ class CocoFiles:
     @cached_property
     def _image_entries(self) -> Mapping[int, Mapping[str, Any]]:
         return {entry["id"]: entry for entry in self._content["images"]}
+
+    @cached_property
+    def _positions(self) -> Mapping[int, int]:
+        return {entry["id"]: place for place, entry in enumerate(self._content["annotations"])}
 
     @cached_property
     def _entries(self) -> Mapping[int, list[Mapping[str, Any]]]:
@@ -264,6 +281,17 @@ class CocoFiles:
             "origin": origin,
             "tool_id": region.region_id,
         }
+
+
+def _in_places(kept: list[Any], restored: list[tuple[float, Any]]) -> list[Any]:
+    """Return all entries, the restored ones at their positions as far as the others reach."""
+    entries: list[Any] = []
+    rest = iter(kept)
+    for place, entry in sorted(restored, key=itemgetter(0)):
+        if place > len(entries):
+            entries.extend(islice(rest, None if place == inf else int(place) - len(entries)))
+        entries.append(entry)
+    return [*entries, *rest]
 
 
 def _marked(entry: Mapping[str, Any], marks: _Marks) -> dict[str, Any]:

@@ -63,6 +63,22 @@ def test_what_a_merge_replaced_comes_back(judged: Pulled) -> None:
     assert boxes_of(judged.annotations, NIGHT) == {"30": ("car", [5, 5, 30, 30], "accepted")}
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_undo_restores_the_file_itself(judged: Pulled, order: int) -> None:
+    """The boxes of an image may be anywhere in it."""
+    content = read(judged.annotations)
+    boxes = [*content["annotations"][::order]]
+    other = {"id": 77, "image_id": 5, "category_id": 1, "bbox": [1, 1, 9, 9]}
+    content["images"].append({"id": 5, "file_name": "new.png", "width": 120, "height": 80})
+    content["annotations"] = [boxes[0], other, *boxes[1:], {**other, "id": 78}]
+    write(judged.annotations, content)
+    before = judged.annotations.read_bytes()
+    judged.memory.merge()
+    assert judged.annotations.read_bytes() != before
+    assert judged.memory.restore() == {}
+    assert judged.annotations.read_bytes() == before
+
+
 def test_what_somebody_changed_since_the_merge_stays(judged: Pulled) -> None:
     judged.memory.merge()
     content = read(judged.annotations)

@@ -1,12 +1,13 @@
 """The Python API reads data as the commands do."""
 
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 import sparsedet
-from sparsedet.annotations import Dataset, read_coco, write_coco
+from sparsedet.annotations import Category, Dataset, read_coco, write_coco
 from sparsedet.loop.settings import Settings, Source
 from sparsedet.training.engine import train
 from tests.integrations.files.formats.datasets import write, write_image
@@ -91,6 +92,19 @@ def test_mining_needs_no_box_of_every_class(tmp_path: Path) -> None:
     xml = f"<annotation><filename>a.jpg</filename>{size}{entry}</annotation>"
     write(voc, "Annotations/a.xml", xml)
     assert isinstance(sparsedet.mine(run, voc, device="cpu"), tuple)
+
+
+def test_mining_names_data_with_classes_that_training_did_not_have(
+    data: Path, tmp_path: Path
+) -> None:
+    run = make_random_run(tmp_path / "run")
+    dataset = sparsedet.read(data)[0]
+    strangers = tuple(Category(c.id, f"other {c.id}") for c in dataset.categories)
+    write_coco(replace(dataset, categories=strangers), tmp_path / "other.json")
+    with pytest.raises(
+        sparsedet.SparseDetError, match=r"other\.json: classes differ from those of"
+    ):
+        sparsedet.mine(run, tmp_path / "other.json", images=data / "images", device="cpu")
 
 
 def test_mining_with_a_workspace_takes_the_model_of_its_last_round(

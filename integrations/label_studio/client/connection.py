@@ -257,7 +257,7 @@ class Connection:
             message = refusal(error.status_code, said, self.url, what, by_proxy=by_proxy)
             raise RequestRefusedError(message, error.status_code, error.body) from None
         except BusyError as busy:
-            message = f"{server} {busy} ({what}); then {AGAIN}"
+            message = f"{server} {busy} ({what}); {AGAIN}"
             raise RequestRefusedError(message, busy.status, None) from None
         except AnswerProblem as problem:
             raise RequestFailedError(self._odd(str(problem), what)) from None

@@ -15,6 +15,7 @@ from sparsedet.integrations.label_studio.labelling_config.label_config import (
     parse_config,
 )
 from sparsedet.integrations.label_studio.projects import export_tasks
+from sparsedet.integrations.label_studio.review_project.additions import with_additions
 from sparsedet.integrations.label_studio.review_project.class_choices import with_class_choices
 from sparsedet.integrations.label_studio.review_project.config_union import config_union
 from sparsedet.integrations.label_studio.review_project.review_look import (
@@ -143,7 +144,8 @@ def test_boxes_of_people_have_labels_that_merges_do_not_write(
     review = client.projects.get(int(pushed.review_project))
     by_class = with_class_choices(parse_config(config, "7"), number)
     asking = with_judge_only(by_class, "image")
-    assert review.label_config == with_review_look(asking, parse_config(config, "7"))
+    looks = with_review_look(asking, parse_config(config, "7"))
+    assert review.label_config == with_additions(looks, "", "image")
     assert client.projects.get(number).label_config == config
     assert shown(tool, report) == {
         "human-orange": {"orange ✓"},

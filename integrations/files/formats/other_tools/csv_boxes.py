@@ -45,10 +45,20 @@ _SIZED = (
     ("bbox",),
 )
 """The last is a list `[x, y, width, height]`."""
+_CENTRED = tuple(
+    (*centre, *size)
+    for centre in (("xc", "yc"), ("cx", "cy"), ("xcenter", "ycenter"), ("centerx", "centery"))
+    for size in (("w", "h"), ("width", "height"))
+)
 _IMAGE_SIZES = (("imagewidth", "imageheight"), ("imgwidth", "imgheight"), ("width", "height"))
 """Columns of the size of an image, unless it is that of the box; see `_size`."""
 _SPLIT = ("split", "subset", "set")
 _RETINANET = ("filename", "x1", "y1", "x2", "y2", "class")
+_MAKE_SENSE = (
+    *("labelname", "bboxx", "bboxy", "bboxwidth", "bboxheight"),
+    *("imagename", "imagewidth", "imageheight"),
+)
+_HEADLESS = (_RETINANET, _MAKE_SENSE)
 """Columns of files without a header."""
 _LONGEST_SIDE = 2**31
 """Pixels; no image is larger."""
@@ -73,15 +83,17 @@ class _Columns:
     """None: the splits are in the names of files or folders, if there are any."""
     are_corners: bool
     """Whether the last two edges are right and bottom, instead of width and height."""
+    are_centred: bool
+    """Whether the first two edges are the centre."""
     has_header: bool
 
 
 class CsvFormat(ReadFormat):
-    """Csv files with a box per row, in pixels: corners, or upper left corner and size.
+    """Csv files with a box per row, in pixels: corners, or size and upper left corner or centre.
 
     Columns are found by their usual names (`filename`, `class`, `xmin`, ...), those of Keras
-    RetinaNet by their order. Rows without numbers are images without boxes; images without a row
-    are not read, since it is unknown whether they were annotated.
+    RetinaNet and make-sense by their order. Rows without numbers are images without boxes; images
+    without a row are not read, since it is unknown whether they were annotated.
     """
 
     title = "CSV"
@@ -135,11 +147,15 @@ def _columns(first: Sequence[str]) -> _Columns | None:
     if {"imageid", "labelname", "xmin"} <= set(names):
         return None  # Open Images' boxes are in shares
     has_header = True
-    if len(first) == len(_RETINANET) and _suffix(first[0]) in IMAGE_SUFFIXES:
-        has_header = not all(map(_is_edge, first[1:5]))
-        names = names if has_header else list(_RETINANET)
+    for columns in _HEADLESS:
+        place = next(columns.index(name) for name in _IMAGE if name in columns)
+        if len(first) == len(columns) and _suffix(first[place]) in IMAGE_SUFFIXES:
+            has_header = not all(map(_is_edge, first[1:5]))
+            names = names if has_header else list(columns)
     image = next((names.index(name) for name in (*_IMAGE, *_IMAGE_TOO) if name in names), None)
-    edges = next((edges for edges in (*_CORNERS, *_SIZED) if set(edges) <= set(names)), None)
+    edges = next(
+        (edges for edges in (*_CORNERS, *_SIZED, *_CENTRED) if set(edges) <= set(names)), None
+    )
     if image is None or edges is None:
         return None
     label = next((names.index(name) for name in (*_CLASS, *_CLASS_TOO) if name in names), None)
@@ -148,7 +164,8 @@ def _columns(first: Sequence[str]) -> _Columns | None:
     others = set(names).difference(edges)
     size = next((size for size in _IMAGE_SIZES if set(size) <= others), ())
     sizes = [names.index(side) for side in size]
-    return _Columns(image, label, places, edges, sizes, split, edges in _CORNERS, has_header)
+    kind = edges in _CORNERS, edges in _CENTRED
+    return _Columns(image, label, places, edges, sizes, split, *kind, has_header)
 
 
 def _file(root: Path, file: Path, columns: _Columns, faults: Faults) -> Iterator[Record]:
@@ -195,6 +212,8 @@ def _box(row: Sequence[str], columns: _Columns, where: str, size: Size) -> Label
         named = zip(cells, columns.names, strict=True)
         numbers = [number(cell, name, where) for cell, name in named]
     left, top, right, bottom = numbers
+    if columns.are_centred:
+        left, top = left - right / 2, top - bottom / 2
     if not columns.are_corners:
         right, bottom = left + right, top + bottom
     label = _ONE_CLASS if columns.label is None else row[columns.label].strip()

@@ -25,6 +25,9 @@ COCO += '"annotations": [], "categories": [{"id": 1, "name": "cat"}]}'
         "image;label;x;y;w;h\r\nold/folder/a.jpg;cat;10;20;30;40\r\n",
         'image_id,width,height,bbox,label\na,120,80,"[10.0, 20.0, 30.0, 40.0]",cat\n',
         "a.jpg,10,20,40,60,cat\n",
+        "cat,10,20,30,40,a.jpg,120,80\n",
+        "image,class,xc,yc,w,h\na.jpg,cat,25,40,30,40\n",
+        "filename,label,x_center,y_center,width,height\na.jpg,cat,25,40,30,40\n",
         "\ufeffpath,x1,y1,x2,y2,class\nC:\\pets\\a.jpg,10,20,40,60,cat\n\n",
     ],
 )

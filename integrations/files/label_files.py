@@ -167,6 +167,11 @@ class VocFiles(LabelFiles):
         content = read_voc(voc)
         self._xml = content.xml
         super().__init__(content.dataset, voc.images, rename)
+        owners: dict[Path, str] = {}
+        for image in content.dataset.images:
+            file, name = self.file_of(image.file_name), image.file_name
+            if (first := owners.setdefault(file, name)) != name:
+                raise AnnotationError(f"{file}: {first} and {name} would share it; rename one")
 
     def file_of(self, image: str) -> Path:
         """Return the xml file of an image."""

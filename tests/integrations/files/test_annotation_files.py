@@ -5,6 +5,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from sparsedet.errors import AnnotationError, SparseDetError, ToolError
@@ -248,6 +250,14 @@ def test_a_workspace_inside_the_project_is_left_out(project: Project) -> None:
     (inside / "sparsedet.toml").touch()
     again = project.tool.pull("cars", project.images)
     assert again == project.dataset
+
+
+def test_images_that_would_share_a_label_file_are_refused(project: Project) -> None:
+    """A merge would write the boxes of one to the other."""
+    twin = (project.image_folder / EMPTY).with_suffix(".jpg")
+    assert cv2.imwrite(str(twin), np.zeros((40, 120, 3), dtype=np.uint8))
+    with pytest.raises(AnnotationError, match=r"(z\.jpg.*share|share.*z\.png)"):
+        project.tool.pull("cars", project.images)
 
 
 def test_projects_that_are_refused(project: Project, tmp_path: Path) -> None:

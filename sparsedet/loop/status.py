@@ -24,6 +24,10 @@ from sparsedet.reviews import AnnotationRule
 from sparsedet.wording import counted
 
 
+class NothingYetError(SparseDetError):
+    """A workspace has neither rounds nor pushes; the message says what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClassStatus:
     """Objects of a class, by a round's last estimate."""
@@ -130,18 +134,10 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
     """Read the status of a workspace, without any request to its annotation tool.
 
     Raises:
-        SparseDetError: when the folder has neither rounds nor a ledger, or a file is broken.
+        NothingYetError: when there are neither rounds nor pushes.
+        SparseDetError: when a file is broken.
     """
     folders = {folder.number: folder for folder in workspace.all_rounds()}
-    if not folders and not workspace.ledger.exists():
-        if workspace.settings_file.is_file():
-            raise SparseDetError(
-                f"{workspace.root}: no round yet: run `sparsedet round {workspace.root}`"
-            )
-        raise SparseDetError(
-            f"{workspace.root}: neither rounds nor a ledger: `sparsedet init` creates a "
-            "workspace, `sparsedet round` starts its first round"
-        )
     outcomes, reviewers, skipped = OutcomeCounts(), tuple[ReviewerCounts, ...](), 0
     suspicions = SuspicionCounts()
     was_pushed, reading = False, None
@@ -163,6 +159,8 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
     ]
     if None in counts:
         rounds.append(_round_status(counts[None], None))
+    if not rounds:
+        raise NothingYetError(f"{workspace.root}: {_without_rounds(workspace)}")
     return WorkspaceStatus(
         tuple(rounds),
         outcomes,
@@ -176,6 +174,17 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
         _choice(workspace),
         _ap_takes(workspace, rounds),
         _up(workspace),
+    )
+
+
+def _without_rounds(workspace: Workspace) -> str:
+    if workspace.settings_file.is_file():
+        return f"no round yet: run `sparsedet round {workspace.root}`"
+    if workspace.ledger.exists():
+        return "nothing has been pushed yet; see `sparsedet push`"
+    return (
+        "neither rounds nor a ledger: `sparsedet init` creates a workspace, `sparsedet round` "
+        "starts its first round"
     )
 
 

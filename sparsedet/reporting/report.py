@@ -16,6 +16,7 @@ from sparsedet.errors import SparseDetError
 from sparsedet.ledger import DrawnBox, Ledger, LedgerBox, OutcomeCounts
 from sparsedet.loop.pulled_files import read_pulled
 from sparsedet.loop.status import (
+    NothingYetError,
     WorkspaceStatus,
     annotation_rule,
     clock,
@@ -124,9 +125,10 @@ def annotations_now(
 
 
 def _status(workspace: Workspace) -> WorkspaceStatus:
-    if workspace.all_rounds() or workspace.ledger.is_file():
+    try:
         return read_status(workspace)
-    return WorkspaceStatus()
+    except NothingYetError:
+        return WorkspaceStatus()
 
 
 def _reviewed_boxes(workspace: Workspace) -> tuple[Sequence[LedgerBox], Sequence[DrawnBox]]:

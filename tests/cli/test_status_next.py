@@ -3,18 +3,30 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from sparsedet.ledger import Ledger
 from sparsedet.loop.settings import Settings, Source
 from sparsedet.loop.workspace import Workspace
 from tests.cli.command import sparsedet_here
 from tests.loop.small_project import SmallProject
 
 
-def test_before_the_first_round_it_names_the_command(tmp_path: Path) -> None:
+@pytest.mark.parametrize("with_ledger", [False, True])
+def test_before_the_first_round_it_names_the_command(tmp_path: Path, with_ledger: bool) -> None:
     source = Source(tool="files", url=str(tmp_path), project="cats")
-    Workspace(tmp_path / "work").write_settings(Settings(source=source))
+    workspace = Workspace(tmp_path / "work")
+    workspace.write_settings(Settings(source=source))
+    if with_ledger:
+        Ledger(workspace.ledger).close()
     assert sparsedet_here("status", "work", cwd=tmp_path).error() == (
         "work: no round yet: run `sparsedet round work`"
     )
+
+
+def test_a_ledger_without_pushes_says_so(tmp_path: Path) -> None:
+    Ledger(Workspace(tmp_path).ledger).close()
+    assert "nothing has been pushed yet; see" in sparsedet_here("status", tmp_path).error()
 
 
 def test_it_says_where_to_review_and_what_comes_next(tmp_path: Path) -> None:

@@ -132,7 +132,18 @@ def detail(body: Any) -> str:
     if isinstance(body, Mapping):
         said = [str(body["detail"])] if body.get("detail") else []
         if body.get("validation_errors"):
-            said.append(str(body["validation_errors"]))
-        body = "; ".join(said) or str(body)
+            said.append(_texts(body["validation_errors"]))
+        body = "; ".join(said) or body
+    if isinstance(body, Mapping | list):
+        body = _texts(body)
     line = " ".join(str(body or "").split())
     return "" if line.startswith("<") else line[:_MAX_DETAIL].rstrip(".")
+
+
+def _texts(value: Any, depth: int = 4) -> str:
+    """Return the texts of nested JSON, with the names of the fields that they are about."""
+    if depth and isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_texts(of, depth - 1)}" for name, of in value.items())
+    if depth and isinstance(value, list):
+        return "; ".join(_texts(of, depth - 1) for of in value)
+    return str(value).rstrip(".")

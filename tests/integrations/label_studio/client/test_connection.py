@@ -19,6 +19,7 @@ from sparsedet.integrations.label_studio.client.connection import (
     check_connection,
     project_number,
 )
+from sparsedet.integrations.label_studio.client.failures import detail
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from tests.hostile.odd_server import Answer, json_answer, odd_server, page
 
@@ -127,6 +128,23 @@ def test_a_refused_write_says_what_to_do(status: int, advice: str) -> None:
         connection = Connection(server.url, SECRET)
         with pytest.raises(ToolError, match=rf"status {status} \(making a thing\); .*{advice}"):
             connection.post_json("api/things/", {}, "making a thing")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"detail": "Not now."}, "Not now"),
+        (
+            {"detail": "Validation error", "validation_errors": {"label_config": ["No tag.", "x"]}},
+            "Validation error; label_config: No tag; x",
+        ),
+        ({"title": ["Too long."]}, "title: Too long"),
+        (["invalid"], "invalid"),
+        (None, ""),
+    ],
+)
+def test_what_the_server_said_is_quoted_as_text(body: object, said: str) -> None:
+    assert detail(body) == said
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -40,6 +40,7 @@ from .draft_push import (
     VIEW_TITLE,
     apply_replacements,
     delete_drafts,
+    hides_predictions,
     other_model,
     show_drafts,
     still_idle,
@@ -125,7 +126,12 @@ class DraftMode:
             plan.skipped |= shown.skip(plan.unannotated)
             plan.unannotated = []
         predictions = plan_predictions(
-            plan.unannotated, state.tasks, state.stored, rules, None if shown else version
+            plan.unannotated,
+            state.tasks,
+            state.stored,
+            rules,
+            None if shown else version,
+            hidden=hides_predictions(connection, number, state.tasks, state.stored),
         )
         deleted = len(plan.delete)
         late: dict[str, str] = {}

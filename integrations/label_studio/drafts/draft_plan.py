@@ -129,11 +129,17 @@ def plan_predictions(
     stored: Mapping[int, Sequence[StoredPrediction]],
     rules: DraftRules,
     model_version: str | None,
+    *,
+    hidden: bool,
 ) -> dict[str, Replacement]:
     """Return changes that leave each unannotated task with one prediction of ours, or none.
 
     A prediction for which this push has no boxes stays, except for withdrawn boxes, under the new
     model version, since the project shows no other. Without a model version, it keeps its own.
+
+    Args:
+        wanted, tasks, stored, rules, model_version: as above.
+        hidden: whether the project hides predictions without ours.
     """
     images = {image.source_task: image for image in wanted}
     replacements = {}
@@ -143,7 +149,7 @@ def plan_predictions(
             continue
         mined = images[id].mined if id in images else marked_regions(ours[-1].result)
         left = [region for i, region in mined.items() if i not in rules.withdrawn]
-        result = signed([], left, rules.owner) if left else []
+        result = signed([], left, rules.owner, hidden=hidden) if left else []
         version = model_version or ours[-1].model_version
         replacements[id] = replace_predictions(task.id, ours, result, version)
     return replacements

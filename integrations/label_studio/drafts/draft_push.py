@@ -21,7 +21,9 @@ from ..views import HIDDEN_COLUMNS, find_or_add_view, show_version
 from .draft_plan import CHANGED, OWN_DRAFT, WantedDraft
 from .draft_tasks import (
     Draft,
+    DraftTask,
     draft_seconds,
+    is_hidden,
     is_signed,
     owner_of,
     read_draft_tasks,
@@ -201,6 +203,22 @@ def other_model(
     known = [p for predictions in stored.values() for p in predictions if p.model_version == shown]
     # A model without predictions is a backend that the server asks when a task is opened.
     return None if known and all(is_signed(p.result) for p in known) else ShownModel(shown)
+
+
+def hides_predictions(
+    connection: Connection,
+    project: int,
+    tasks: Mapping[str, DraftTask],
+    stored: Mapping[int, Sequence[StoredPrediction]],
+) -> bool:
+    """Whether the project, as it was before our predictions, hides predictions."""
+    ours = [
+        is_hidden(prediction.result)
+        for task in tasks.values()
+        for prediction in stored.get(task.id, ())
+        if not task.submitted and is_signed(prediction.result)
+    ]
+    return any(ours) if ours else not read_project(connection, project).shows_predictions
 
 
 def show_drafts(

@@ -30,6 +30,8 @@ exactly what we sent, and nobody's work."""
 
 OWNER = "sparsedet_owner"
 """Key that we add to every mined region: `marks.draft_mark` of the sending workspace."""
+HIDDEN = "sparsedet_hidden"
+"""Key that we add if the project showed no predictions before ours, as after an undo."""
 
 _BASE = 1000
 """Workspace and annotation each use three digits of the nanoseconds of a draft's time."""
@@ -199,9 +201,17 @@ def results_of(annotation: Mapping[str, Any]) -> list[Any]:
     return [_unmarked(entry) for entry in result] if isinstance(result, list) else []
 
 
-def signed(drawn: Sequence[Any], mined: Sequence[Result], owner: str | None = None) -> list[Any]:
+def signed(
+    drawn: Sequence[Any],
+    mined: Sequence[Result],
+    owner: str | None = None,
+    *,
+    hidden: bool = False,
+) -> list[Any]:
     """Return a `result` list of an annotation's results and mined regions, the latter marked."""
     ours: Result = {} if owner is None else {OWNER: owner}
+    if hidden:
+        ours = {**ours, HIDDEN: True}
     plain = [*(_unmarked(result) for result in drawn), *({**region, **ours} for region in mined)]
     mark = _digest(plain)
     return [*plain[: len(drawn)], *({**region, MARK: mark} for region in plain[len(drawn) :])]
@@ -229,6 +239,11 @@ def owner_of(result: Sequence[Any]) -> str | None:
     return next((str(r[OWNER]) for r in result if isinstance(r, Mapping) and OWNER in r), None)
 
 
+def is_hidden(result: Sequence[Any]) -> bool:
+    """Whether a signed `result` list says that predictions were hidden before it."""
+    return any(isinstance(r, Mapping) and HIDDEN in r for r in result)
+
+
 def _draft(entry: object, project: int) -> Draft:
     if not isinstance(entry, Mapping):
         raise ToolError(
@@ -243,7 +258,7 @@ def _draft(entry: object, project: int) -> Draft:
 def _unmarked(result: Any) -> Any:
     if not isinstance(result, Mapping):
         return result
-    return {key: value for key, value in result.items() if key not in (MARK, OWNER)}
+    return {key: value for key, value in result.items() if key not in (MARK, OWNER, HIDDEN)}
 
 
 def _number(text: str) -> int:

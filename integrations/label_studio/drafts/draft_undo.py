@@ -20,6 +20,7 @@ from .draft_push import VIEW_TITLE, apply_replacements, delete_drafts, write_dra
 from .draft_tasks import (
     Draft,
     DraftTask,
+    is_hidden,
     is_signed,
     marked_regions,
     owner_of,
@@ -117,7 +118,13 @@ def undo_drafts(
     }
     asked = plan.taken if region_ids is None else set(region_ids)
     if not dry_run:
-        hide_versions(connection, project, plan.last_of_their_version(stored))
+        outdated = [p for change in plan.predictions for p in change.outdated]
+        hide_versions(
+            connection,
+            project,
+            plan.last_of_their_version(stored),
+            off=any(is_hidden(p.result) for p in outdated),
+        )
         delete_drafts(connection, plan.delete, progress)
         write_drafts(connection, plan.write, progress)
         apply_replacements(connection, project, plan.predictions, progress)
@@ -212,7 +219,7 @@ def _plan_prediction(
     plan.up |= mined.keys() - taken
     if not taken:
         return
-    result = signed([], left, owner) if left else []
+    result = signed([], left, owner, hidden=is_hidden(prediction.result)) if left else []
     others = [p for p in ours if p.model_version == prediction.model_version]
     is_there = any(p is not prediction and same_result(p.result, result) for p in others)
     new = NewPrediction(task.id, result, prediction.model_version) if result else None

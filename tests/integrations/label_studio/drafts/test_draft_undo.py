@@ -6,6 +6,7 @@ from sparsedet.errors import ToolError
 from sparsedet.integrations.label_studio import LabelStudioTool
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.drafts.draft_push import VIEW_TITLE
+from sparsedet.integrations.label_studio.project_records import read_project, update_project
 from sparsedet.tool import ToolOptions
 from tests.integrations.label_studio.conftest import Pulled
 from tests.integrations.label_studio.drafts.draft_helpers import (
@@ -46,11 +47,31 @@ def test_undo_takes_back_untouched_drafts_and_predictions(
     assert done.region_ids == every(half_annotated)
     assert (drafts(tool, half_annotated), predictions(tool, half_annotated)) == ([], [])
     assert views(tool, half_annotated) == ["Default"]
-    assert not tool.connection.client.projects.get(int(project)).model_version
+    record = read_project(tool.connection, int(project))
+    assert (record.model_version, record.shows_predictions) == ("", True)
     assert [task["annotations"] for task in tasks(tool, half_annotated)] == before
     again = mode.undo(project, project, every(half_annotated))
     assert (again.drafts, again.predictions, again.region_ids) == (0, 0, done.region_ids)
     assert push(tool, half_annotated).created == report.created
+
+
+def test_a_project_that_hid_predictions_hides_them_again(
+    tool: LabelStudioTool, half_annotated: Pulled
+) -> None:
+    connection, project = tool.connection, half_annotated.project
+    update_project(connection, int(project), {"show_collab_predictions": False}, "hiding")
+    push(tool, half_annotated)
+    # What people see by now is ours, not what they had chosen.
+    assert read_project(connection, int(project)).shows_predictions
+    assert push(tool, half_annotated).created == 0
+    (prediction,) = predictions(tool, half_annotated)
+    some = frozenset(r["id"] for r in prediction["result"][1:])
+    mode = mode_of(tool)
+    mode.undo(project, project, some)
+    assert read_project(connection, int(project)).shows_predictions
+    mode.undo(project, project, every(half_annotated))
+    after = read_project(connection, int(project))
+    assert (after.shows_predictions, after.model_version) == (False, "")
 
 
 def test_undo_leaves_what_people_have_done_and_other_boxes(

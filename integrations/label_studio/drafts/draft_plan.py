@@ -135,11 +135,8 @@ def plan_predictions(
     """Return changes that leave each unannotated task with one prediction of ours, or none.
 
     A prediction for which this push has no boxes stays, except for withdrawn boxes, under the new
-    model version, since the project shows no other. Without a model version, it keeps its own.
-
-    Args:
-        wanted, tasks, stored, rules, model_version: as above.
-        hidden: whether the project hides predictions without ours.
+    model version, since the project shows no other. Without a model version, it keeps its own. If
+    the project hides predictions without ours, which `hidden` says, they are marked with that.
     """
     images = {image.source_task: image for image in wanted}
     replacements = {}

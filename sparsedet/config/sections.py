@@ -11,6 +11,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from sparsedet.config.augmentations import (
+    AugmentedViewConfig,
+    CopyPasteConfig,
+    ScaleJitterConfig,
+)
 from sparsedet.config.constraints import (
     LEAST_TILE,
     Count,
@@ -20,15 +25,12 @@ from sparsedet.config.constraints import (
     Key,
     Length,
     NonNegative,
-    NonNegativeNumber,
     Positive,
-    Scales,
     Score,
     Scores,
     Section,
     Share,
     ShareBelow1,
-    Shares,
     known_backbone,
     known_rpn_head,
     tile_side,
@@ -201,49 +203,6 @@ class LoaderConfig(Section):
     """Maximum number of undecodable images, which are skipped and listed; more are an error."""
 
 
-class AugmentedViewConfig(Section):
-    """The second view of an image (end-to-end)."""
-
-    group = "SPARSEDET.AUGMENTED_VIEW"
-
-    jitter: Scales = (0.5, 1.5)
-    """Range of the factors of contrast, brightness and saturation."""
-    lighting: NonNegativeNumber = 1.2
-    """Standard deviation of the PCA lighting noise, in units of ImageNet's colour spread."""
-    erase: bool = True
-    """Whether a rectangle of one random labelled box is blackened."""
-    erase_area: Shares = (0.4, 0.7)
-    """Area of the rectangle as a share of the box's."""
-    erase_aspect: Scales = (0.3, 3.3)
-    """Aspect ratio (width / height) of the rectangle."""
-
-
-class CopyPasteConfig(Section):
-    """Objects copied from other images (augmented, staged)."""
-
-    group = "SPARSEDET.STAGED"
-
-    max_objects: Annotated[NonNegative, Key("SPARSEDET.STAGED.PASTES")] = 3
-    """Maximum number of objects pasted into an image; 0: none. Each requires decoding another
-    image, unless all fit in DATALOADER.CACHE_MIB."""
-    max_labels: Annotated[Count, Key("SPARSEDET.STAGED.PASTE_LABELS")] = 6
-    """Annotated images with at most this many labels always get some; one with n labels, more than
-    these, in `max_labels` / n of its turns."""
-    scale: Annotated[Scales, Key("SPARSEDET.STAGED.PASTE_SCALE")] = (0.7, 1.4)
-    """Range of the scaling factor of objects."""
-
-
-class ScaleJitterConfig(Section):
-    """Images zoomed in or out (augmented, staged)."""
-
-    group = "SPARSEDET.STAGED"
-
-    share: Annotated[Share, Key("SPARSEDET.STAGED.ZOOM_SHARE")] = 0.5
-    """Share of images; the others are unchanged."""
-    scale: Annotated[Scales, Key("SPARSEDET.STAGED.ZOOM")] = (0.7, 1.4)
-    """Range of the factor; below 1 the image shrinks within its frame."""
-
-
 class StagedConfig(Section):
     """Training that pauses to mine its own images (staged)."""
 
@@ -259,10 +218,16 @@ class StagedConfig(Section):
     """Use mined boxes if at least this share of the objects that the model finds has no label: over
     all of them, or over those of a class; and always on images without labels. 0: everywhere. If
     labels are nearly complete, annotators may have skipped the other objects on purpose."""
+    soft_labels: bool = True
+    """Whether every mined box is a label that counts as much as it is likely (expected precision).
+    False: SPARSEDET.MINING's thresholds divide them into labels and ignore regions."""
+    prototypes: bool = True
+    """Whether soft labels count more if they resemble annotated objects, and less if they don't."""
     labels: bool = True
-    """Whether a mined box of certain object and class is a label; False: an ignore region."""
+    """Whether mined boxes are labels; False: ignore regions."""
     ignored: bool = True
-    """Whether the others are ignore regions; False: they are ordinary background."""
+    """Whether mined boxes that are no labels are ignore regions; False: they are ordinary
+    background."""
     ignore_iou: IoU
     """Anchors and proposals with this IoU with an ignore region are never background."""
 

@@ -13,19 +13,17 @@ from typing import Any, get_args
 import yaml
 from detectron2.config import CfgNode, get_cfg
 
+from sparsedet.config.augmentations import AugmentedViewConfig, CopyPasteConfig, ScaleJitterConfig
 from sparsedet.config.bounds import check_bounds
 from sparsedet.config.key_values import dotted, merge_pairs, set_key
 from sparsedet.config.sections import (
     SECTIONS,
-    AugmentedViewConfig,
-    CopyPasteConfig,
     FeedbackConfig,
     InputConfig,
     LoaderConfig,
     Method,
     MiningConfig,
     ModelConfig,
-    ScaleJitterConfig,
     SolverConfig,
     StagedConfig,
     ValidationConfig,

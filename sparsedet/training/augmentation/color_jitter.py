@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsedet.config.sections import AugmentedViewConfig
+from sparsedet.config.augmentations import AugmentedViewConfig
 from sparsedet.modeling.inputs import UInt8Image
 
 # Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks" (2012),

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsedet.config.sections import ScaleJitterConfig
+from sparsedet.config.augmentations import ScaleJitterConfig
 from sparsedet.modeling.inputs import UInt8Image
 from sparsedet.modeling.targets import WHOLE_IMAGE, Role
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sparsedet.config.sections import AugmentedViewConfig
+from sparsedet.config.augmentations import AugmentedViewConfig
 from sparsedet.training.augmentation.color_jitter import draw_augmented_view
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sparsedet.config.sections import ScaleJitterConfig
+from sparsedet.config.augmentations import ScaleJitterConfig
 from sparsedet.config.training_config import load_config
 from sparsedet.modeling.targets import Role
 from sparsedet.training.augmentation.scale_jitter import clip_boxes, draw_scale_jitter

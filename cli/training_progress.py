@@ -82,8 +82,10 @@ class TrainingProgress:
     def mined(self, found: PseudoLabels) -> None:
         """Print what a stage mined in the training images, and how it is used."""
         say = self._display.say
+        is_soft = any(weight < 1 for weight in found.weights)
+        right = f", about {found.expected:.0f} of them right" if is_soft else ""
         say(
-            f"mined {counted(len(found.labels), 'box')} as labels; "
+            f"mined {counted(len(found.labels), 'box')} as labels{right}; "
             f"{counted(len(found.ignored), 'doubtful one is', 'doubtful ones are')} ignored"
         )
         if found.left_out:

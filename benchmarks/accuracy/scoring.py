@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from sparsedet.annotations import Box, Dataset
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, iou_matrix, match
 from sparsedet.config.training_config import read_config
 from sparsedet.mining.detections import Detections
+from sparsedet.modeling.targets import MORE_LIKELY_THAN_NOT
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.data.pseudo_labels import read_pseudo_labels
 from sparsedet.training.engine.steps import stages
@@ -62,7 +64,12 @@ def mined_quality(
     if run.info().method != "staged" or not mining:
         return {}
     found = read_pseudo_labels(run.mining / f"{mining[-1].name}.json")
-    kinds = {"labels": found.labels, "doubtful": found.ignored}
+    likely = [weight >= MORE_LIKELY_THAN_NOT for weight in found.weights]
+    others = [box for box, yes in zip(found.labels, likely, strict=True) if not yes]
+    kinds = {
+        "labels": list(compress(found.labels, likely)),
+        "doubtful": [*others, *found.ignored],
+    }
     return {kind: quality(mined, removed.boxes, unlabelled) for kind, mined in kinds.items()}
 
 

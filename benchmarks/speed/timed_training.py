@@ -43,13 +43,13 @@ class SpeedData:
         """
         found = NOTHING
         if mined:
-            halves = PseudoLabels(self.removed[::2], self.removed[1::2])
+            labels = self.removed[::2]
+            halves = PseudoLabels(labels, (1.0,) * len(labels), self.removed[1::2])
             found = usable(halves, config.staged)
         return training_images(
             self.train,
             self.images,
-            extra_labels=found.labels,
-            ignored=found.ignored,
+            mined=found,
             keep_unlabelled=not config.loader.filter_empty_annotations,
         )
 

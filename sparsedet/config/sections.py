@@ -218,11 +218,12 @@ class StagedConfig(Section):
     """Use mined boxes if at least this share of the objects that the model finds has no label: over
     all of them, or over those of a class; and always on images without labels. 0: everywhere. If
     labels are nearly complete, annotators may have skipped the other objects on purpose."""
-    soft_labels: bool = True
+    soft_labels: bool = False
     """Whether every mined box is a label that counts as much as it is likely (expected precision).
     False: SPARSEDET.MINING's thresholds divide them into labels and ignore regions."""
     prototypes: bool = True
-    """Whether soft labels count more if they resemble annotated objects, and less if they don't."""
+    """Whether mined boxes are compared with annotated objects: soft labels count more if they
+    resemble these; otherwise, ignore regions that resemble other things are background."""
     labels: bool = True
     """Whether mined boxes are labels; False: ignore regions."""
     ignored: bool = True

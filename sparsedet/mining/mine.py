@@ -7,24 +7,17 @@ training, and which are ignore regions. What people see is selected in `complete
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from torch import nn
 
 from sparsedet.annotations import XYXY, Box, Dataset
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, covered_share, iou_matrix
 from sparsedet.annotations.mined_boxes import MinedBox, region_id
 from sparsedet.config.sections import MiningConfig
-from sparsedet.config.training_config import TrainingConfig
 from sparsedet.mining.calibrate import Thresholds, scored_boxes, thresholds
-from sparsedet.mining.detect import OnImage, detect_all
 from sparsedet.mining.detections import Detections
-from sparsedet.modeling.inputs import PixelCache
-from sparsedet.run_folder import RunInfo, class_ids
-from sparsedet.runtime.unreadable import OnUnreadable, warn_unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,43 +34,6 @@ class MiningResult:
     """Annotated objects, except of complete classes, that would have been mined as labels
     or ignored without their annotation: the model is as certain there."""
     thresholds: Thresholds
-
-
-def mine_by(
-    model: nn.Module,
-    config: TrainingConfig,
-    dataset: Dataset,
-    images: Path,
-    info: RunInfo,
-    *,
-    on_image: OnImage = lambda done, total: None,
-    cache: PixelCache | None = None,
-    on_unreadable: OnUnreadable = warn_unreadable,
-) -> MiningResult:
-    """Detect on the dataset's images and keep detections that no annotation explains.
-
-    Args:
-        model: in evaluation mode.
-        config: its configuration.
-        dataset: the images and their annotations.
-        images: the folder of their files.
-        info: of the run that trained the model.
-        on_image: called after every image.
-        cache: cache of decoded images; None: every image is decoded.
-        on_unreadable: called for every undecodable image; nothing is mined there.
-    """
-    ids = class_ids(info, dataset)
-    detections = detect_all(
-        model,
-        config,
-        dataset.images,
-        images,
-        ids,
-        on_image,
-        cache=cache,
-        on_unreadable=on_unreadable,
-    )
-    return select(detections, dataset, config.mining, run_id=info.run_id)
 
 
 def select(

@@ -37,6 +37,8 @@ def append_uncertain(
         if sampled.has("gt_boxes"):
             # A placeholder: there is no known target box.
             rows.gt_boxes = uncertain.proposal_boxes
+        if sampled.has("gt_weights"):
+            rows.gt_weights = sampled.gt_weights.new_ones(len(uncertain))
         if sampled.has("gt_mined"):
             rows.gt_mined = sampled.gt_mined.new_zeros(len(uncertain))
         sampled = Instances.cat([sampled, rows])

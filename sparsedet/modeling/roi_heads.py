@@ -13,6 +13,7 @@ from detectron2.modeling.roi_heads import (
 )
 from detectron2.modeling.roi_heads.fast_rcnn import fast_rcnn_inference
 from detectron2.structures import Boxes, Instances
+from detectron2.structures.boxes import matched_pairwise_iou
 from torch import Tensor
 
 from sparsedet.modeling.complete_classes import append_uncertain, none_of_loss
@@ -39,6 +40,7 @@ class SparseROIHeads(StandardROIHeads):
     """detectron2's ROI heads, with these differences:
 
     - proposals on ignore regions are never sampled as background;
+    - proposals on mined labels weigh as much as these, also as background;
     - verified negatives are added to the sample in every step;
     - proposals on images that nobody annotated are excluded from the losses;
     - if classes are complete on an image, both kinds of proposals count as negatives of these;
@@ -95,6 +97,10 @@ class SparseROIHeads(StandardROIHeads):
         samples = super().label_and_sample_proposals(kept, [image.labels for image in split])
         result = []
         for sample, image, on_regions in zip(samples, split, uncertain, strict=True):
+            if sample.has("gt_weights"):
+                on_label = matched_pairwise_iou(sample.proposal_boxes, sample.gt_boxes)
+                on_mined = sample.gt_mined & (on_label >= self.ignore_iou)
+                sample.gt_weights = torch.where(on_mined, sample.gt_weights, 1.0)
             if not image.annotated:
                 sample.gt_classes.fill_(IGNORE)
             complete = image.complete_classes
@@ -157,10 +163,14 @@ class SparseOutputLayers(FastRCNNOutputLayers):
 
         Args:
             predictions: of the proposals.
-            proposals: per image; `gt_classes` may be `IGNORE`, `negative_classes` and `not_classes`
-                are optional.
+            proposals: per image; `gt_classes` may be `IGNORE`, `negative_classes`, `not_classes`
+                and `gt_weights` are optional.
         """
         logits, deltas = predictions
+        if any(image.has("gt_weights") for image in proposals):
+            # The parent's losses take no weights of rows: so their gradients are weighted.
+            weights = _field(proposals, "gt_weights", 1).to(logits.dtype)
+            logits = torch.lerp(logits.detach(), logits, weights[:, None])
         classes = torch.cat([image.gt_classes for image in proposals])
         negative_classes = _field(proposals, "negative_classes", NO_CLASS)
         negative = negative_classes != NO_CLASS

@@ -17,7 +17,7 @@ from detectron2.modeling.proposal_generator.rpn import StandardRPNHead
 from detectron2.structures import Boxes, Instances, pairwise_iou
 from torch import Tensor, nn
 
-from sparsedet.modeling.targets import overlaps, split_targets
+from sparsedet.modeling.targets import MORE_LIKELY_THAN_NOT, Targets, overlaps, split_targets
 from sparsedet.runtime import processes
 
 _IGNORE, _NEGATIVE = -1, 0
@@ -27,7 +27,8 @@ _IGNORE, _NEGATIVE = -1, 0
 class SparseRPN(RPN):
     """detectron2's RPN, with these differences:
 
-    - anchors on ignore regions are never negative, and only sampled if positive;
+    - anchors on ignore regions, and on mined labels that are less likely than not, are never
+      negative, and only sampled if positive;
     - with `labelled_images_only`, images that nobody annotated give proposals but no loss, and the
       loss is normalised by the number of the others;
     - non-finite proposals are dropped in training, too: then the losses reveal the divergence, with
@@ -63,7 +64,7 @@ class SparseRPN(RPN):
         gt_labels, matched_boxes = [], []
         for instances in gt_instances:
             targets = split_targets(instances)
-            objects, ignore_regions = targets.labels.gt_boxes, targets.ignore_regions
+            objects, ignore_regions = _objects(targets)
             matches, anchor_labels = self.anchor_matcher(pairwise_iou(objects, all_anchors))
             if len(objects):
                 matched_boxes.append(objects.tensor[matches])
@@ -117,6 +118,15 @@ class SparseRPN(RPN):
         annotated_anywhere = processes.total(annotated, gt_labels[0].device)
         scale = len(gt_labels) * processes.ranks() / max(annotated_anywhere, 1)
         return {name: loss * scale for name, loss in losses.items()}
+
+
+def _objects(targets: Targets) -> tuple[Boxes, Boxes]:
+    """Return an image's labels and ignore regions: labels that are less likely are regions, too."""
+    objects, ignore_regions = targets.labels.gt_boxes, targets.ignore_regions
+    if not targets.labels.has("gt_weights"):
+        return objects, ignore_regions
+    likely = targets.labels.gt_weights >= MORE_LIKELY_THAN_NOT
+    return objects[likely], Boxes.cat([ignore_regions, objects[~likely]])
 
 
 @RPN_HEAD_REGISTRY.register()

@@ -12,6 +12,9 @@ import torch
 from detectron2.structures import Boxes, Instances, pairwise_iou
 from torch import Tensor
 
+MORE_LIKELY_THAN_NOT = 0.5
+"""Weight of a mined label from which it is an object wherever there is no way between."""
+
 
 class Role(IntEnum):
     """The meaning of a row in an image's `Instances`."""
@@ -26,7 +29,8 @@ class Role(IntEnum):
     EXHAUSTIVE = 3
     """The whole image: every object in it has a label, by a person. Has no class."""
     MINED = 4
-    """An object of the row's class, by a model: its box is less exact than a label."""
+    """An object of the row's class, by a model: its box is less exact than a label. Its weight is
+    the chance that it is one."""
     COMPLETE_CLASS = 5
     """The whole image: every object of the row's class has a label, by a person."""
 
@@ -41,7 +45,8 @@ class Targets:
 
     labels: Instances
     """With `gt_boxes` and `gt_classes`, as detectron2 expects them; if the image has roles, also
-    `gt_mined`, shape (N,): which of them were found by a model."""
+    `gt_mined`, shape (N,): which of them were found by a model; if it has weights, `gt_weights`,
+    shape (N,)."""
     ignore_regions: Boxes
     verified_negatives: Instances
     """With `gt_boxes` and `gt_classes`."""
@@ -143,4 +148,6 @@ def _rows(instances: Instances, chosen: Tensor) -> Instances:
     rows = Instances(instances.image_size)
     rows.gt_boxes = instances.gt_boxes[chosen]
     rows.gt_classes = instances.gt_classes[chosen]
+    if instances.has("gt_weights"):
+        rows.gt_weights = instances.gt_weights[chosen]
     return rows

@@ -61,6 +61,8 @@ def append_verified_negatives(
     if sampled.has("gt_boxes"):
         # A placeholder: background has no target box.
         rows.gt_boxes = negatives.gt_boxes
+    if sampled.has("gt_weights"):
+        rows.gt_weights = sampled.gt_weights.new_ones(len(negatives))
     if sampled.has("gt_mined"):
         rows.gt_mined = torch.zeros_like(negatives.gt_classes, dtype=torch.bool)
     if sampled.has("not_classes"):

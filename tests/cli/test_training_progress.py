@@ -54,15 +54,18 @@ BOX = Box(1, 1, 1, (2.0, 2.0, 8.0, 14.0))
 @pytest.mark.parametrize(
     ("found", "lines"),
     [
-        (PseudoLabels((BOX,), (BOX, BOX)), ["mined 1 box as labels; 2 doubtful ones"]),
-        (PseudoLabels((), ()), ["mined 0 boxes", "warning: without mined boxes"]),
         (
-            PseudoLabels((), (), left_out=7),
+            PseudoLabels((BOX,), (1.0,), (BOX, BOX)),
+            ["mined 1 box as labels; 2 doubtful ones"],
+        ),
+        (PseudoLabels((), (), ()), ["mined 0 boxes", "warning: without mined boxes"]),
+        (
+            PseudoLabels((), (), (), left_out=7),
             ["mined 0 boxes", "7 more are not used, because too few labels"],
         ),
         (
-            PseudoLabels((BOX,), (BOX,), left_out=1),
-            ["mined 1 box as labels; 1 doubtful one is ignored", "1 more is not used"],
+            PseudoLabels((BOX,), (0.4,), (BOX,), left_out=1),
+            ["about 0 of them right; 1 doubtful one is ignored", "1 more is not used"],
         ),
     ],
 )

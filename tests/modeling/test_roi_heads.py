@@ -141,3 +141,40 @@ def test_labels_alone_lose_what_detectron2_says(sigmoid: str) -> None:
         expected = FastRCNNOutputLayers.losses(predictor, predictions, sampled)
     assert found == expected
     assert all(loss > 0 for loss in found.values())
+
+
+def test_a_mined_label_weighs_as_much_as_it_is_likely(model: Any) -> None:
+    target = rows((Role.LABEL, LABEL, DOG), (Role.MINED, ELSEWHERE, CAT))
+    (certain,) = sample_near(model, target)
+    target.gt_weights = torch.tensor([1.0, 0.25])
+    (likely,) = sample_near(model, target)
+    before, _ = gradients(model, [certain])
+    after, _ = gradients(model, [likely])
+    near = pairwise_iou(likely.proposal_boxes, boxes_of([ELSEWHERE]))[:, 0] >= 0.3
+    assert near.any()
+    assert not near.all()
+    assert torch.allclose(after[near], 0.25 * before[near])
+    assert torch.equal(after[~near], before[~near])
+    # Verified negatives and complete classes know no weights.
+    more = rows(
+        (Role.LABEL, LABEL, DOG),
+        (Role.MINED, ELSEWHERE, CAT),
+        (Role.VERIFIED_NEGATIVE, FREE, CAT),
+        (Role.COMPLETE_CLASS, (0.0, 0.0, *SIZE[::-1]), DOG),
+    )
+    more.gt_weights = torch.tensor([1.0, 0.25, 1.0, 1.0])
+    (with_all,) = sample_near(model, more)
+    assert with_all.gt_weights.min() == 0.25
+    assert with_all.gt_weights[with_all.negative_classes >= 0].tolist() == [1.0]
+    gradients(model, [with_all])
+
+
+@pytest.mark.parametrize(("weight", "is_object"), [(0.5, True), (0.49, False)])
+def test_the_rpn_learns_labels_that_are_more_likely_than_not(
+    model: Any, weight: float, is_object: bool
+) -> None:
+    target = rows((Role.LABEL, LABEL, DOG), (Role.MINED, ELSEWHERE, CAT))
+    target.gt_weights = torch.tensor([1.0, weight])
+    anchors = [boxes_of([LABEL, ELSEWHERE, FREE])]
+    labels, _ = model.proposal_generator.label_and_sample_anchors(anchors, [target])
+    assert labels[0].tolist() == [1, 1 if is_object else -1, 0]

@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsedet.annotations import Image
-from sparsedet.config.sections import CopyPasteConfig
+from sparsedet.config.augmentations import CopyPasteConfig
 from sparsedet.modeling.inputs import UInt8Image, resize
-from sparsedet.modeling.targets import WHOLE_IMAGE, Role
+from sparsedet.modeling.targets import MORE_LIKELY_THAN_NOT, WHOLE_IMAGE, Role
 from sparsedet.modeling.tiles import Tile
 from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 
@@ -152,7 +152,7 @@ def takes_objects(image: TrainingImage, config: CopyPasteConfig, rng: np.random.
     content as background. Nor into one whose objects all have a label, by a person: other objects
     around a pasted one would lack theirs.
     """
-    count = int(image.labels.sum())
+    count = int((image.labels & (image.weights >= MORE_LIKELY_THAN_NOT)).sum())
     if count == 0 or Role.EXHAUSTIVE in image.roles:
         return False
     return rng.random() * count < config.max_labels
@@ -172,6 +172,7 @@ def with_pasted(image: TrainingImage, pasted: Sequence[PastedObject]) -> Trainin
         roles=np.append(
             image.roles, [Role.LABEL] * len(pasted) + [Role.IGNORE_REGION] * len(others)
         ),
+        weights=np.append(image.weights, np.ones(len(pasted) + len(others), dtype=np.float32)),
     )
 
 

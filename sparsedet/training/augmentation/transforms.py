@@ -15,12 +15,8 @@ import torch
 from detectron2.structures import Boxes, Instances
 
 from sparsedet.annotations import Image
-from sparsedet.config.sections import (
-    AugmentedViewConfig,
-    CopyPasteConfig,
-    InputConfig,
-    ScaleJitterConfig,
-)
+from sparsedet.config.augmentations import AugmentedViewConfig, CopyPasteConfig, ScaleJitterConfig
+from sparsedet.config.sections import InputConfig
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.modeling.inputs import UInt8Image, network_size, to_tensor
 from sparsedet.modeling.targets import Role
@@ -72,8 +68,8 @@ class ImageTransform:
             colour_order: RGB or BGR, of the tensors.
 
         Returns:
-            `image`, `instances` (with `gt_roles` if it has more than labels), `image_id`, and, with
-            an augmented view, `image_augmented`.
+            `image`, `instances` (with `gt_roles` if it has more than labels, and `gt_weights` if
+            not all weigh 1), `image_id`, and, with an augmented view, `image_augmented`.
         """
         view, *others = pixels
         if self.flipped:
@@ -139,10 +135,7 @@ class Augmentation:
         if self.scale_jitter and rng.random() < self.scale_jitter.share:
             jitter = draw_scale_jitter(size, self.scale_jitter, self.input.fill, rng)
             moved = jitter.apply_boxes(image.boxes)
-            boxes, roles, stays = clip_boxes(moved, image.roles, size)
-            image = replace(
-                image, boxes=boxes[stays], classes=image.classes[stays], roles=roles[stays]
-            )
+            image = image.clipped(*clip_boxes(moved, image.roles, size))
         view = None
         if self.augmented_view:
             view = draw_augmented_view(image.boxes[image.labels], self.augmented_view, rng)
@@ -156,4 +149,6 @@ def _instances(image: TrainingImage, size: Size) -> Instances:
     instances.gt_classes = torch.tensor(image.classes)
     if (image.roles != Role.LABEL).any():
         instances.gt_roles = torch.tensor(image.roles)
+    if (image.weights != 1).any():
+        instances.gt_weights = torch.tensor(image.weights)
     return instances

@@ -51,10 +51,10 @@ def batches(
 ) -> Iterator[Batch]:
     """Return the batches of iterations `start` to `end` - 1.
 
-    Every input has `image`, `instances` (with `gt_roles` if it has more than labels) and
-    `image_id`; for `end-to-end` also `image_augmented`. An undecodable image is replaced by another
-    random one; if it has an object to paste, the other image is used without it. The rest of the
-    batch is unchanged.
+    Every input has `image`, `instances` (with `gt_roles` if it has more than labels, and
+    `gt_weights` if not all weigh 1) and `image_id`; for `end-to-end` also `image_augmented`. An
+    undecodable image is replaced by another random one; if it has an object to paste, the other
+    image is used without it. The rest of the batch is unchanged.
 
     Args:
         images: the images; a batch repeats some if there are fewer than its size.

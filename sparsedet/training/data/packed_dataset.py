@@ -7,7 +7,7 @@ this with lists of serialised dictionaries.)
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, overload
@@ -38,6 +38,9 @@ class TrainingImage:
     """Shape (N,): index into the run's list of classes; for its meaning see `Role`."""
     roles: NDArray[np.int64]
     """Shape (N,): the `Role` of every box."""
+    weights: NDArray[np.float32]
+    """Shape (N,): how much every box counts in the loss of the classes; less than 1 only for mined
+    labels."""
     tile: Tile | None = None
     """What is seen of the image; None: all of it."""
 
@@ -56,6 +59,24 @@ class TrainingImage:
         """Shape (N,): true for labels, including mined ones."""
         return np.isin(self.roles, _LABELS)
 
+    def clipped(
+        self, boxes: NDArray[np.float32], roles: NDArray[np.int64], stays: NDArray[np.bool_]
+    ) -> "TrainingImage":
+        """Return the image with other boxes and roles in place of its own, of which some stay.
+
+        Args:
+            boxes: shape (N, 4), XYXY in pixels.
+            roles: shape (N,).
+            stays: shape (N,).
+        """
+        return replace(
+            self,
+            boxes=boxes[stays],
+            classes=self.classes[stays],
+            roles=roles[stays],
+            weights=self.weights[stays],
+        )
+
 
 class PackedDataset(Sequence[TrainingImage]):
     """An immutable sequence of training images.
@@ -68,7 +89,8 @@ class PackedDataset(Sequence[TrainingImage]):
         """Pack images; of an iterator, only one is in memory at a time."""
         folders: dict[Path, int] = {}
         rows: list[tuple[int, ...]] = []
-        names, boxes, classes, roles = bytearray(), bytearray(), bytearray(), bytearray()
+        names, boxes, classes = bytearray(), bytearray(), bytearray()
+        roles, weights = bytearray(), bytearray()
         name_lengths, box_counts = [], []
         files = set()
         for image in images:
@@ -83,6 +105,7 @@ class PackedDataset(Sequence[TrainingImage]):
             boxes += image.boxes.astype(np.float32).tobytes()
             classes += image.classes.astype(np.int64).tobytes()
             roles += image.roles.astype(np.int64).tobytes()
+            weights += image.weights.astype(np.float32).tobytes()
             box_counts.append(len(image.boxes))
         self._folders = tuple(folders)
         self._rows = np.array(rows, dtype=np.int64).reshape(-1, 9)
@@ -91,6 +114,7 @@ class PackedDataset(Sequence[TrainingImage]):
         self._boxes = _column(boxes, np.float32).reshape(-1, 4)
         self._classes = _column(classes, np.int64)
         self._roles = _column(roles, np.int64)
+        self._weights = _column(weights, np.float32)
         self._box_starts = _starts(box_counts)
         self.files = len(files)
         """Number of image files: an image and its tiles share one."""
@@ -124,6 +148,7 @@ class PackedDataset(Sequence[TrainingImage]):
             boxes=self._boxes[own],
             classes=self._classes[own],
             roles=self._roles[own],
+            weights=self._weights[own],
             tile=Tile(*corners) if any(corners) else None,
         )
 

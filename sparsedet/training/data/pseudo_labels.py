@@ -15,8 +15,9 @@ detections count as objects, too, so the share of missing labels tends to be ove
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -33,47 +34,54 @@ class PseudoLabels:
     """Mined boxes of the training images."""
 
     labels: tuple[Box, ...]
-    """Boxes of certain object and class."""
+    """Their ids are different."""
+    weights: tuple[float, ...]
+    """The chance that each label is right, 0 to 1."""
     ignored: tuple[Box, ...]
     """Ignore regions, which may show an object."""
     left_out: int = 0
     """Number of boxes found where few labels are missing, and not used."""
 
+    @property
+    def expected(self) -> float:
+        """The expected number of right labels."""
+        return sum(self.weights)
 
-NOTHING = PseudoLabels((), ())
+    def where(self, chosen: Callable[[Box], bool]) -> "PseudoLabels":
+        """Return the chosen boxes; the others are left out."""
+        kept = [chosen(box) for box in self.labels]
+        ignored = tuple(filter(chosen, self.ignored))
+        left = kept.count(False) + len(self.ignored) - len(ignored)
+        labels, weights = tuple(compress(self.labels, kept)), tuple(compress(self.weights, kept))
+        return PseudoLabels(labels, weights, ignored, self.left_out + left)
+
+
+NOTHING = PseudoLabels((), (), ())
 """The state before mining."""
 
 
 def where_missing(
-    found: PseudoLabels, known: Sequence[Box], dataset: Dataset, least: float
-) -> PseudoLabels:
-    """Return the mined boxes in regions where labels seem to be missing.
+    mined: Sequence[Box], known: Sequence[Box], dataset: Dataset, least: float
+) -> Callable[[Box], bool]:
+    """Return which boxes are where labels seem to be missing.
 
     If at least the share `least` of the objects that the model detects, over all images, has no
     label, these are all; otherwise those of classes for which that holds, and those on images
     without labels.
 
     Args:
-        found: the mined boxes.
-        known: annotated objects that the model also detects.
+        mined: boxes above the thresholds of mining.
+        known: annotated objects that the model also detects, by the same thresholds.
         dataset: the mined images, and their annotations.
-        least: share of the objects, 0 to 1; 0: keep all.
+        least: share of the objects, 0 to 1; 0: all boxes.
     """
-    mined = [*found.labels, *found.ignored]
     if _share(len(mined), len(known)) >= least:
-        return found
+        return lambda box: True
     mined_of = Counter(box.category_id for box in mined)
     known_of = Counter(box.category_id for box in known)
     lacking = {number for number in mined_of if _share(mined_of[number], known_of[number]) >= least}
     labelled = {box.image_id for box in dataset.boxes if not box.iscrowd}
-
-    def chosen(boxes: Iterable[Box]) -> tuple[Box, ...]:
-        return tuple(
-            box for box in boxes if box.category_id in lacking or box.image_id not in labelled
-        )
-
-    used = PseudoLabels(chosen(found.labels), chosen(found.ignored))
-    return replace(used, left_out=len(mined) - len(used.labels) - len(used.ignored))
+    return lambda box: box.category_id in lacking or box.image_id not in labelled
 
 
 def _share(mined: int, known: int) -> float:
@@ -83,16 +91,18 @@ def _share(mined: int, known: int) -> float:
 
 def usable(found: PseudoLabels, config: StagedConfig) -> PseudoLabels:
     """Return what training uses of mined boxes."""
-    labels, ignored = found.labels, found.ignored
     if not config.labels:
-        labels, ignored = (), labels + ignored
-    return replace(found, labels=labels, ignored=ignored if config.ignored else ())
+        found = replace(found, labels=(), weights=(), ignored=found.labels + found.ignored)
+    return found if config.ignored else replace(found, ignored=())
 
 
 def write_pseudo_labels(boxes: PseudoLabels, path: Path) -> None:
     """Write `path`: XYXY, unrounded, so that a resumed stage sees exactly the same boxes."""
     content = {
-        "labels": _entries(boxes.labels),
+        "labels": [
+            {**entry, "weight": weight}
+            for entry, weight in zip(_entries(boxes.labels), boxes.weights, strict=True)
+        ],
         "doubtful": _entries(boxes.ignored),
         "left_out": boxes.left_out,
     }
@@ -109,6 +119,8 @@ def read_pseudo_labels(path: Path) -> PseudoLabels:
     try:
         return PseudoLabels(
             labels=_boxes(content["labels"]),
+            # Labels of 0.2 and before have no weight.
+            weights=tuple(float(entry.get("weight", 1.0)) for entry in content["labels"]),
             ignored=_boxes(content["doubtful"]),
             left_out=content["left_out"],
         )
@@ -120,7 +132,7 @@ def read_pseudo_labels(path: Path) -> PseudoLabels:
 
 def write_ignored(boxes: Iterable[Box], run: RunFolder) -> None:
     """Write the ignore regions of a run."""
-    write_pseudo_labels(PseudoLabels((), tuple(boxes)), run.ignored)
+    write_pseudo_labels(PseudoLabels((), (), tuple(boxes)), run.ignored)
 
 
 def read_ignored(run: RunFolder) -> tuple[Box, ...]:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from sparsedet.modeling.tiles import Tile, views_of
 from sparsedet.seeds import stable_rank
 from sparsedet.training.augmentation.scale_jitter import clip_boxes
 from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
+from sparsedet.training.data.pseudo_labels import NOTHING, PseudoLabels
 
 REVIEWED_ORIGINS = ("accepted", "edited", "sampled")
 """`Box.origin` of mined boxes that reviewers turned into annotations."""
@@ -150,7 +152,7 @@ def training_images(
     dataset: Dataset,
     folder: Path,
     *,
-    extra_labels: Iterable[Box] = (),
+    mined: PseudoLabels = NOTHING,
     ignored: Iterable[Box] = (),
     keep_unlabelled: bool,
     tile: int = 0,
@@ -164,8 +166,8 @@ def training_images(
         dataset: its annotations are labels, except crowd regions; its verified negatives are
             rejected boxes.
         folder: the folder of the image files.
-        extra_labels: mined labels.
-        ignored: ignore regions.
+        mined: what was mined.
+        ignored: further ignore regions.
         keep_unlabelled: whether to keep images without labels; images with rejected boxes or
             complete classes are always kept. The same
             is true of tiles.
@@ -178,24 +180,31 @@ def training_images(
     human = [box for box in dataset.boxes if not box.iscrowd]
     boxes = {
         Role.LABEL: _by_image(human),
-        Role.MINED: _by_image(extra_labels),
-        Role.IGNORE_REGION: _by_image(ignored),
+        Role.MINED: _by_image(mined.labels),
+        Role.IGNORE_REGION: _by_image((*mined.ignored, *ignored)),
         Role.VERIFIED_NEGATIVE: _by_image(dataset.verified_negatives),
     }
+
+    weights = {box.id: weight for box, weight in zip(mined.labels, mined.weights, strict=True)}
 
     def kept() -> Iterator[TrainingImage]:
         for image in dataset.images:
             rows = [
-                (role, box.xyxy, class_index[box.category_id])
+                _Row(
+                    role,
+                    box.xyxy,
+                    class_index[box.category_id],
+                    weights[box.id] if role == Role.MINED else 1.0,
+                )
                 for role, by_image in boxes.items()
                 for box in by_image[image.id]
             ]
             whole = (0.0, 0.0, image.width, image.height)
             if dataset.is_complete(image):
-                rows.append((Role.EXHAUSTIVE, whole, 0))
+                rows.append(_Row(Role.EXHAUSTIVE, whole, 0))
             else:
                 complete = sorted(class_index[id] for id in image.complete_classes)
-                rows += [(Role.COMPLETE_CLASS, whole, index) for index in complete]
+                rows += [_Row(Role.COMPLETE_CLASS, whole, index) for index in complete]
             own = _training_image(image, folder, rows)
             for view in views_of(image.width, image.height, tile):
                 seen = own if view is None else _on_tile(own, view)
@@ -209,15 +218,21 @@ def training_images(
     return images
 
 
-def _training_image(
-    image: Image, folder: Path, rows: Sequence[tuple[Role, XYXY, int]]
-) -> TrainingImage:
+class _Row(NamedTuple):
+    role: Role
+    xyxy: XYXY
+    class_index: int
+    weight: float = 1.0
+
+
+def _training_image(image: Image, folder: Path, rows: Sequence[_Row]) -> TrainingImage:
     return TrainingImage(
         source=image,
         folder=folder,
-        boxes=np.array([xyxy for _, xyxy, _ in rows], dtype=np.float32).reshape(-1, 4),
-        classes=np.array([index for _, _, index in rows], dtype=np.int64),
-        roles=np.array([role for role, _, _ in rows], dtype=np.int64),
+        boxes=np.array([row.xyxy for row in rows], dtype=np.float32).reshape(-1, 4),
+        classes=np.array([row.class_index for row in rows], dtype=np.int64),
+        roles=np.array([row.role for row in rows], dtype=np.int64),
+        weights=np.array([row.weight for row in rows], dtype=np.float32),
     )
 
 
@@ -225,8 +240,7 @@ def _on_tile(image: TrainingImage, tile: Tile) -> TrainingImage:
     """Return what is known of a tile of an image."""
     seen = replace(image, tile=tile)
     moved = image.boxes - np.array([tile.left, tile.top] * 2, dtype=np.float32)
-    boxes, roles, stays = clip_boxes(moved, image.roles, (seen.height, seen.width))
-    return replace(seen, boxes=boxes[stays], classes=image.classes[stays], roles=roles[stays])
+    return seen.clipped(*clip_boxes(moved, image.roles, (seen.height, seen.width)))
 
 
 def _by_image(boxes: Iterable[Box]) -> Mapping[int, Sequence[Box]]:

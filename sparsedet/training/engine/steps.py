@@ -8,7 +8,6 @@ from pathlib import Path
 from sparsedet.annotations import Box, Dataset, read_coco
 from sparsedet.config.sections import StagedConfig
 from sparsedet.config.training_config import TrainingConfig
-from sparsedet.mining.mine import mine_by
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.inputs import PixelCache
 from sparsedet.run_folder import RunFolder, RunInfo
@@ -18,13 +17,12 @@ from sparsedet.training.data.pseudo_labels import (
     PseudoLabels,
     read_ignored,
     read_pseudo_labels,
-    usable,
-    where_missing,
     write_pseudo_labels,
 )
 from sparsedet.training.data.samples import hold_out_validation, training_images
 from sparsedet.training.engine.best_checkpoint import ValidationData, Validator
 from sparsedet.training.engine.callbacks import Callbacks
+from sparsedet.training.engine.pseudo_labelling import find_pseudo_labels
 from sparsedet.training.engine.stage import Stage, train_stage
 from sparsedet.training.engine.trainer import Weights
 
@@ -87,8 +85,8 @@ class Steps:
         images = training_images(
             self.labels,
             self.images,
-            extra_labels=found.labels,
-            ignored=(*found.ignored, *self.ignored),
+            mined=found,
+            ignored=self.ignored,
             keep_unlabelled=not self.config.loader.filter_empty_annotations,
             tile=self.config.input.tile,
         )
@@ -126,7 +124,7 @@ class Steps:
         model.load_state_dict(weights)
         # Hidden annotations explain detections like others; images set aside stay set aside.
         dataset = self.dataset.with_images(self.labels.images)
-        mined = mine_by(
+        found = find_pseudo_labels(
             model.eval(),
             self.config,
             dataset,
@@ -136,9 +134,6 @@ class Steps:
             cache=self.cache,
             on_unreadable=self.callbacks.on_unreadable,
         )
-        found = PseudoLabels(mined.labels, mined.ignored)
-        found = where_missing(found, mined.known, dataset, self.config.staged.min_missing)
-        found = usable(found, self.config.staged)
         processes.first_does(lambda: write_pseudo_labels(found, path))
         self.callbacks.on_mined(found)
 

@@ -1,6 +1,7 @@
 """Copy-paste: boxes match pasted objects, and nothing known about an image is hidden."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sparsedet.annotations import Image
-from sparsedet.config.sections import CopyPasteConfig
+from sparsedet.config.augmentations import CopyPasteConfig
 from sparsedet.modeling.targets import Role
 from sparsedet.training.augmentation.copy_paste import (
     ObjectBank,
@@ -39,6 +40,7 @@ def training_image(*rows: Row, id: int = 1, shrunk: tuple[int, int] = (1, 1)) ->
         boxes=np.array([box for _, box, _ in rows], dtype=np.float32).reshape(-1, 4) * scale,
         classes=np.array([number for _, _, number in rows], dtype=np.int64),
         roles=np.array([role for role, _, _ in rows], dtype=np.int64),
+        weights=np.ones(len(rows), dtype=np.float32),
     )
 
 
@@ -239,6 +241,14 @@ def test_images_take_objects_the_more_often_the_fewer_labels_they_have(
     rng = np.random.default_rng(0)
     taken = np.mean([takes_objects(image, CONFIG, rng) for _ in range(600)])
     assert taken == (share if share in (0, 1) else pytest.approx(share, abs=0.07))
+
+
+def test_mined_labels_that_are_less_likely_than_not_are_no_labels_there() -> None:
+    image = training_image(*[(Role.MINED, BOX, 1)] * 3)
+    likely, unlikely = np.array([[0.5, 0.4, 0.4], [0.4] * 3], dtype=np.float32)
+    rng = np.random.default_rng(0)
+    assert takes_objects(replace(image, weights=likely), CONFIG, rng)
+    assert not takes_objects(replace(image, weights=unlikely), CONFIG, rng)
 
 
 def test_pasted_objects_are_labels_behind_the_others() -> None:

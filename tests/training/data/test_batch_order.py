@@ -1,6 +1,7 @@
 """Image order of an epoch: all images, those of rare classes more often on request."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ def images(*classes: list[int], width: int = 320) -> PackedDataset:
             np.zeros((len(own), 4), dtype=np.float32),
             np.array(own, dtype=np.int64),
             np.full(len(own), Role.LABEL, dtype=np.int64),
+            np.ones(len(own), dtype=np.float32),
         )
         for number, own in enumerate(classes)
     )
@@ -73,9 +75,7 @@ def test_factors_are_those_of_lvis(threshold: float, root: bool, expected: list[
 
 def test_what_is_not_a_label_makes_no_class() -> None:
     (image,) = images([COMMON])
-    ignored = TrainingImage(
-        image.source, image.folder, image.boxes, image.classes, np.array([Role.IGNORE_REGION])
-    )
+    ignored = replace(image, roles=np.array([Role.IGNORE_REGION]))
     assert repeat_factors(PackedDataset([image, image, ignored]), 1.0).tolist() == pytest.approx(
         [1.5**0.5, 1.5**0.5, 1]
     )

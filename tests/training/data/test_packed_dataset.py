@@ -19,6 +19,7 @@ def image(number: int, name: str, boxes: int, folder: str = "images") -> Trainin
         rng.random((boxes, 4)).astype(np.float32),
         rng.integers(0, 9, boxes),
         rng.integers(0, 2, boxes),
+        rng.random(boxes).astype(np.float32),
     )
 
 
@@ -31,7 +32,7 @@ IMAGES = [
 
 
 def same(first: TrainingImage, second: TrainingImage) -> bool:
-    arrays = ("boxes", "classes", "roles")
+    arrays = ("boxes", "classes", "roles", "weights")
     return (first.source, first.folder) == (second.source, second.folder) and all(
         np.array_equal(getattr(first, name), getattr(second, name))
         and getattr(first, name).dtype == getattr(second, name).dtype

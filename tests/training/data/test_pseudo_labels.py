@@ -1,5 +1,7 @@
 """Pseudo-labels: used if many labels are missing, and stored exactly."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,10 +35,20 @@ def dataset(*labels: Box) -> Dataset:
 
 def used(found: PseudoLabels, *known: Box, least: float = 0.4) -> PseudoLabels:
     """Return what is used where the model finds all annotated objects."""
-    return where_missing(found, known, dataset(*known), least)
+    return used_of(found, known, dataset(*known), least)
 
 
-FOUND = PseudoLabels(boxes(3), boxes(1))
+def used_of(found: PseudoLabels, known: Sequence[Box], data: Dataset, least: float) -> PseudoLabels:
+    return found.where(where_missing([*found.labels, *found.ignored], known, data, least))
+
+
+def pseudo_labels(
+    labels: Sequence[Box], ignored: Sequence[Box] = (), *, left_out: int = 0
+) -> PseudoLabels:
+    return PseudoLabels(tuple(labels), (1.0,) * len(labels), tuple(ignored), left_out)
+
+
+FOUND = pseudo_labels(boxes(3), boxes(1))
 
 
 def test_everything_is_used_where_many_labels_are_missing() -> None:
@@ -46,33 +58,33 @@ def test_everything_is_used_where_many_labels_are_missing() -> None:
 
 def test_nothing_is_used_where_few_labels_are_missing() -> None:
     # 4 of 11.
-    assert used(FOUND, *boxes(7)) == PseudoLabels((), (), left_out=4)
+    assert used(FOUND, *boxes(7)) == pseudo_labels((), left_out=4)
     assert used(FOUND, *boxes(7), least=0.0) == FOUND
     assert used(NOTHING, *boxes(7)) == used(NOTHING) == NOTHING
 
 
 def test_what_a_model_misses_of_annotated_objects_it_misses_of_others() -> None:
     # It finds 6 of 60 annotated ones, and 4 others.
-    assert where_missing(FOUND, boxes(6), dataset(*boxes(60)), 0.4) == FOUND
+    assert used_of(FOUND, boxes(6), dataset(*boxes(60)), 0.4) == FOUND
 
 
 def test_a_class_of_which_many_labels_are_missing_is_mined_all_the_same() -> None:
-    found = PseudoLabels((*boxes(1), *boxes(2, PLATELET)), (*boxes(2), *boxes(1, PLATELET)))
+    found = pseudo_labels((*boxes(1), *boxes(2, PLATELET)), (*boxes(2), *boxes(1, PLATELET)))
     # 3 of 23 cells, 3 of 7 platelets.
     result = used(found, *boxes(20), *boxes(4, PLATELET))
-    assert result == PseudoLabels(boxes(2, PLATELET), boxes(1, PLATELET), left_out=3)
+    assert result == pseudo_labels(boxes(2, PLATELET), boxes(1, PLATELET), left_out=3)
 
 
 def test_images_without_any_label_are_mined_all_the_same() -> None:
-    found = PseudoLabels((*boxes(2), *boxes(5, image=2)), (*boxes(1), *boxes(2, PLATELET, 2)))
+    found = pseudo_labels((*boxes(2), *boxes(5, image=2)), (*boxes(1), *boxes(2, PLATELET, 2)))
     result = used(found, *boxes(20), *boxes(20, PLATELET))
-    assert result == PseudoLabels(boxes(5, image=2), boxes(2, PLATELET, 2), left_out=3)
+    assert result == pseudo_labels(boxes(5, image=2), boxes(2, PLATELET, 2), left_out=3)
 
 
 def test_a_crowd_region_makes_no_image_labelled() -> None:
     crowd = [replace(box, iscrowd=True) for box in boxes(1, image=2)]
-    found = PseudoLabels(boxes(3, image=2), ())
-    assert where_missing(found, boxes(9), dataset(*boxes(9), *crowd), 0.4) == found
+    found = pseudo_labels(boxes(3, image=2))
+    assert used_of(found, boxes(9), dataset(*boxes(9), *crowd), 0.4) == found
 
 
 @pytest.mark.parametrize(
@@ -90,7 +102,8 @@ def test_each_use_of_mined_boxes_can_be_switched_off(
     named = {name: Box(k, 1, 1, (0, 0, 8, 8)) for k, name in enumerate("ab")}
     keys = [word for name in off for word in (f"SPARSEDET.STAGED.{name}", "False")]
     staged = load_config("lite0_fpn", keys).staged
-    result = usable(PseudoLabels((named["a"],), (named["b"],)), staged)
+    result = usable(pseudo_labels((named["a"],), (named["b"],)), staged)
+    assert len(result.weights) == len(result.labels)
     assert (result.labels, result.ignored) == tuple(
         tuple(named[name] for name in names) for names in expected
     )
@@ -98,9 +111,13 @@ def test_each_use_of_mined_boxes_can_be_switched_off(
 
 def test_mined_boxes_are_kept_to_the_last_digit(tmp_path: Path) -> None:
     label = Box(1, 3, 2, (1 / 3, 2 / 3, 10.1, 20.2), origin="mined")
-    found = PseudoLabels((label,), (replace(label, image_id=4, category_id=1),))
+    found = PseudoLabels((label,), (0.7 / 3,), (replace(label, image_id=4, category_id=1),))
     write_pseudo_labels(found, tmp_path / "boxes.json")
     assert read_pseudo_labels(tmp_path / "boxes.json") == found
+    of_0_2 = json.loads((tmp_path / "boxes.json").read_text())
+    del of_0_2["labels"][0]["weight"]
+    (tmp_path / "boxes.json").write_text(json.dumps(of_0_2))
+    assert read_pseudo_labels(tmp_path / "boxes.json").weights == (1.0,)
     (tmp_path / "boxes.json").write_text('{"labels": []}')
     with pytest.raises(RunError, match=r"boxes\.json: unexpected content .*mined again"):
         read_pseudo_labels(tmp_path / "boxes.json")

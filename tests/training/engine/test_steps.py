@@ -17,13 +17,14 @@ from sparsedet.modeling.targets import Role
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.data.packed_dataset import TrainingImage
 from sparsedet.training.data.pseudo_labels import NOTHING, PseudoLabels, read_pseudo_labels
-from sparsedet.training.engine import steps
+from sparsedet.training.engine import pseudo_labelling, steps
 from sparsedet.training.engine.stage import Stage
 from sparsedet.training.engine.steps import stages
 from sparsedet.training.engine.train import run_training, start_run
 from tests.conftest import Scenes
 from tests.training.short_runs import short_config
 
+BANDS = ("SPARSEDET.STAGED.SOFT_LABELS", "False", "SPARSEDET.STAGED.PROTOTYPES", "False")
 EVERYWHERE = ("SPARSEDET.STAGED.MIN_MISSING", "0.0")
 
 
@@ -43,7 +44,7 @@ def rows_by_stage(
     Of every stage, by role: the images' ids and the boxes, without those of labels.
     """
     run = RunFolder(folder / "run")
-    config = short_config(300, "SPARSEDET.STAGED.MINE_AT", "(0.4, 0.7)", *overrides)
+    config = short_config(300, "SPARSEDET.STAGED.MINE_AT", "(0.4, 0.7)", *BANDS, *overrides)
     arguments: dict[str, Any] = {"method": "staged", "seed": 1, "device": "cpu"}
     start_run(config, run, scenes.dataset, scenes.images, source=scenes.annotations, **arguments)
     seen: dict[str, dict[Role, list[tuple[int, list[float]]]]] = {}
@@ -65,13 +66,14 @@ def rows_by_stage(
 
     finds = iter(mined.values())
 
-    def mine_by(*args: Any, **kwargs: Any) -> MiningResult:
+    def select(*args: Any, **kwargs: Any) -> MiningResult:
         found = next(finds)
         known = tuple(scenes.dataset.boxes)
         return MiningResult((), found.labels, found.ignored, known, Thresholds({}, {}, 0.0))
 
     monkeypatch.setattr(steps, "train_stage", train_stage)
-    monkeypatch.setattr(steps, "mine_by", mine_by)
+    monkeypatch.setattr(pseudo_labelling, "detect_all", lambda *args, **kwargs: [])
+    monkeypatch.setattr(pseudo_labelling, "select", select)
     monkeypatch.setattr(checkpoint, "build", lambda cfg: nn.Identity())
     with pytest.raises(Ended):
         run_training(run)
@@ -91,8 +93,8 @@ def test_every_stage_learns_from_what_the_last_mining_found(
 ) -> None:
     first, second = (image.id for image in scenes.dataset.images[:2])
     found = {
-        "stage1": PseudoLabels((mined_box(first, 3),), (mined_box(second, 5),)),
-        "stage2": PseudoLabels((mined_box(first, 4), mined_box(second, 6)), ()),
+        "stage1": PseudoLabels((mined_box(first, 3),), (1.0,), (mined_box(second, 5),)),
+        "stage2": PseudoLabels((mined_box(first, 4), mined_box(second, 6)), (1.0, 1.0), ()),
     }
     seen = rows_by_stage(scenes, tmp_path, monkeypatch, found, *EVERYWHERE)
     assert list(seen) == ["stage1", "stage2", "stage3"]
@@ -110,9 +112,14 @@ def test_what_was_mined_is_left_out_where_few_labels_are_missing(
 ) -> None:
     image = scenes.dataset.images[0].id
     labels = len(scenes.dataset.boxes)
-    few = PseudoLabels((mined_box(image, 3),), (mined_box(image, 5),))
-    many = PseudoLabels(tuple(mined_box(image, 3 + number) for number in range(labels)), ())
-    seen = rows_by_stage(scenes, tmp_path, monkeypatch, {"stage1": few, "stage2": many})
+    few = PseudoLabels((mined_box(image, 3),), (1.0,), (mined_box(image, 5),))
+    many = tuple(mined_box(image, 3 + number) for number in range(labels))
+    seen = rows_by_stage(
+        scenes,
+        tmp_path,
+        monkeypatch,
+        {"stage1": few, "stage2": PseudoLabels(many, (1.0,) * labels, ())},
+    )
     assert seen["stage2"][Role.MINED] == seen["stage2"][Role.IGNORE_REGION] == []
     assert len(seen["stage3"][Role.MINED]) == labels
     kept = RunFolder(tmp_path / "run").mining

@@ -57,12 +57,14 @@ def find_pseudo_labels(
     banded = select(detections, dataset, config.mining, run_id=info.run_id)
     mined = [*banded.labels, *banded.ignored]
     chosen = where_missing(mined, banded.known, dataset, config.staged.min_missing)
-    rated = Rated.of(detections, dataset)
     features_of = partial(box_features, model, config, dataset, images, cache=cache)
-    if config.staged.soft_labels:
-        found = soft_labels(rated, dataset, features_of if config.staged.prototypes else None)
+    staged = config.staged
+    if staged.soft_labels:
+        rated = Rated.of(detections, dataset)
+        found = soft_labels(rated, dataset, features_of if staged.prototypes else None)
     else:
         found = PseudoLabels(banded.labels, (1.0,) * len(banded.labels), banded.ignored)
-        if config.staged.prototypes:
-            found = without_unlike(found, rated, dataset, features_of)
-    return usable(found.where(chosen), config.staged)
+    found = found.where(chosen)
+    if staged.prototypes and not staged.soft_labels and found.ignored:
+        found = without_unlike(found, Rated.of(detections, dataset), dataset, features_of)
+    return usable(found, staged)

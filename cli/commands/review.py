@@ -120,7 +120,7 @@ def review(
     from sparsedet.ledger import Ledger
     from sparsedet.loop.ledger_rebuild import rebuild
     from sparsedet.loop.lots import collect_and_settle
-    from sparsedet.loop.merge_undo import undo_is_reported
+    from sparsedet.loop.merge_undo import mark_undo_reported
     from sparsedet.loop.merging import Merging
     from sparsedet.loop.reviews import Connections
     from sparsedet.loop.standing import write_estimate
@@ -189,7 +189,7 @@ def review(
         if result is not None:
             result.show(folder)
     if undo_merge:
-        undo_is_reported(merging.workspace)
+        mark_undo_reported(merging.workspace)
 
 
 def _check_options(

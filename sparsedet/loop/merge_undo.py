@@ -28,7 +28,7 @@ class UndoneMerge:
 def undo_merge(ledger: Ledger, connections: Connections, workspace: Workspace) -> UndoneMerge:
     """Restore what the newest merge replaced, unless somebody has changed it since.
 
-    Until `undo_is_reported`, a repetition has the same result, and leaves earlier merges alone.
+    Until `mark_undo_reported`, a repetition has the same result, and leaves earlier merges alone.
 
     Raises:
         SparseDetError: when no merge is on record.
@@ -66,7 +66,7 @@ def undo_merge(ledger: Ledger, connections: Connections, workspace: Workspace) -
     return UndoneMerge(tuple(restored), left)
 
 
-def undo_is_reported(workspace: Workspace) -> None:
+def mark_undo_reported(workspace: Workspace) -> None:
     """Note that people know of all undone merges: the next undo takes an earlier merge."""
     for folder in _merges(workspace):
         if is_undone(folder):

@@ -12,7 +12,7 @@ from typing import Literal
 from sparsedet.atomic_io import write_json
 from sparsedet.ledger import ImageReviews, Ledger, Source, written_to_json
 from sparsedet.loop.merge_folders import image_file, next_folder
-from sparsedet.loop.merge_undo import undo_is_reported
+from sparsedet.loop.merge_undo import mark_undo_reported
 from sparsedet.loop.reviews import Connections
 from sparsedet.loop.round_files import read_merged
 from sparsedet.loop.standing import apply_reviews
@@ -106,7 +106,7 @@ class Merging:
         """
         folder = next_folder(self.workspace.merged) if write else None
         if write:
-            undo_is_reported(self.workspace)  # the next one undoes this merge
+            mark_undo_reported(self.workspace)  # the next one undoes this merge
             apply_reviews(self.workspace, self.rule, self.ledger, take_review or ())
         merged: list[MergedImage] = []
         for source in self.ledger.sources():

@@ -10,7 +10,7 @@ import pytest
 from sparsedet.errors import SparseDetError, ToolError
 from sparsedet.integrations.files import FilesTool
 from sparsedet.ledger import Ledger
-from sparsedet.loop.merge_undo import UndoneMerge, undo_is_reported, undo_merge
+from sparsedet.loop.merge_undo import UndoneMerge, mark_undo_reported, undo_merge
 from sparsedet.loop.round_files import read_merged
 from tests.loop.small_project import FREE, HUMAN, MINED, SmallProject, boxes_of, draw, without
 
@@ -24,7 +24,7 @@ def project(tmp_path: Path) -> SmallProject:
 
 def undo(project: SmallProject) -> UndoneMerge:
     undone = undo_unreported(project)
-    undo_is_reported(project.workspace)
+    mark_undo_reported(project.workspace)
     return undone
 
 

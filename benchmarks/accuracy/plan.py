@@ -47,7 +47,7 @@ class Cell(BaseModel):
 
 @dataclass(frozen=True)
 class Ablation:
-    """`staged` without one of its parts; without mining it is `augmented`."""
+    """`staged` without one of its parts, or with another; without mining it is `augmented`."""
 
     name: str
     overrides: tuple[str, ...]
@@ -81,6 +81,16 @@ ABLATIONS = (
         "without zoom",
         ("SPARSEDET.STAGED.ZOOM_SHARE", "0.0"),
         "half of the images are seen larger or smaller",
+    ),
+    Ablation(
+        "prototypes",
+        ("SPARSEDET.STAGED.PROTOTYPES", "True"),
+        "boxes in doubt are ignored, no matter whether they resemble annotated objects",
+    ),
+    Ablation(
+        "soft labels",
+        ("SPARSEDET.STAGED.SOFT_LABELS", "True", "SPARSEDET.STAGED.PROTOTYPES", "True"),
+        "thresholds divide mined boxes, instead of weights by their chance to be right",
     ),
 )
 

@@ -221,7 +221,7 @@ class StagedConfig(Section):
     soft_labels: bool = False
     """Whether every mined box is a label that counts as much as it is likely (expected precision).
     False: SPARSEDET.MINING's thresholds divide them into labels and ignore regions."""
-    prototypes: bool = True
+    prototypes: bool = False
     """Whether mined boxes are compared with annotated objects: soft labels count more if they
     resemble these; otherwise, ignore regions that resemble other things are background."""
     labels: bool = True

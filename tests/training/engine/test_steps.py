@@ -24,7 +24,6 @@ from sparsedet.training.engine.train import run_training, start_run
 from tests.conftest import Scenes
 from tests.training.short_runs import short_config
 
-BANDS = ("SPARSEDET.STAGED.SOFT_LABELS", "False", "SPARSEDET.STAGED.PROTOTYPES", "False")
 EVERYWHERE = ("SPARSEDET.STAGED.MIN_MISSING", "0.0")
 
 
@@ -44,7 +43,7 @@ def rows_by_stage(
     Of every stage, by role: the images' ids and the boxes, without those of labels.
     """
     run = RunFolder(folder / "run")
-    config = short_config(300, "SPARSEDET.STAGED.MINE_AT", "(0.4, 0.7)", *BANDS, *overrides)
+    config = short_config(300, "SPARSEDET.STAGED.MINE_AT", "(0.4, 0.7)", *overrides)
     arguments: dict[str, Any] = {"method": "staged", "seed": 1, "device": "cpu"}
     start_run(config, run, scenes.dataset, scenes.images, source=scenes.annotations, **arguments)
     seen: dict[str, dict[Role, list[tuple[int, list[float]]]]] = {}

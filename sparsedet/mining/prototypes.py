@@ -81,7 +81,8 @@ def log_likelihood_ratios(
 ) -> NDArray[np.float64]:
     """Return how much the similarity of N boxes speaks for an object, shape (N,).
 
-    Of both kinds, Fisher's z of the similarity is taken to be normal.
+    Of both kinds, Fisher's z of the similarity is taken to be normal. It is no evidence if objects
+    don't resemble the annotated ones more than others do, which may be parts of these.
 
     Args:
         similarity: of the boxes, shape (N,).
@@ -93,6 +94,8 @@ def log_likelihood_ratios(
     z, of_objects, of_others = map(_fisher, (similarity, objects, others))
     high, spread = _center_and_spread(of_objects)
     low, spread_of_others = _center_and_spread(of_others)
+    if high <= low:
+        return np.zeros(len(similarity))
     # Beyond its center, each kind is as likely as there.
     log_objects = norm.logpdf(z.clip(max=high), high, _TAIL * spread)
     log_others = norm.logpdf(z.clip(low, high), low, spread_of_others)

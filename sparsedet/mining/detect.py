@@ -62,7 +62,7 @@ def detect(
     at_test = config.input.at_test()
     for done, image in enumerate(images, start=1):
         views = views_of(image.width, image.height, config.input.tile)
-        sizes = [at_test.size(*_size(image, view)) for view in views]
+        sizes = [at_test.size(*view_size(image, view)) for view in views]
         try:
             pixels = cache.read_views(image, folder, list(zip(views, sizes, strict=True)))
         except AnnotationError as error:
@@ -78,7 +78,7 @@ def detect(
         yield detections
 
 
-def _size(image: Image, view: Tile | None) -> tuple[int, int]:
+def view_size(image: Image, view: Tile | None) -> tuple[int, int]:
     """Return height and width of what is seen of an image."""
     if view is None:
         return image.height, image.width
@@ -95,7 +95,7 @@ def _on_view(
 ) -> Detections:
     """Detect on resized `pixels` of a view; boxes are in pixels of the image."""
     with torch.inference_mode(), looking(model) as looks:
-        given = at_test.of_resized(pixels, *_size(image, view))
+        given = at_test.of_resized(pixels, *view_size(image, view))
         try:
             found = model([given])[0]["instances"].to("cpu")
         except torch.cuda.OutOfMemoryError as error:

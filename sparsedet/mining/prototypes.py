@@ -25,7 +25,9 @@ from torch import nn
 from sparsedet.annotations import Box, Dataset, Image
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import AnnotationError
+from sparsedet.mining.detect import view_size
 from sparsedet.modeling.inputs import PixelCache
+from sparsedet.modeling.tiles import Tile, is_cut, views_of
 from sparsedet.runtime import processes
 
 _FEWEST = 10
@@ -123,7 +125,8 @@ def box_features(
 ) -> Floats:
     """Return the box head's features of boxes, shape (N, D), of unit length.
 
-    Every process returns the same. Boxes on an undecodable image have features of 0.
+    Every process returns the same. Boxes on an undecodable image have features of 0. Where
+    INPUT.TILE says so, a box is seen on a tile that shows all of it, if there is one.
 
     Args:
         model: in evaluation mode.
@@ -136,13 +139,12 @@ def box_features(
     rows_of: dict[int, list[int]] = {}
     for row, box in enumerate(boxes):
         rows_of.setdefault(box.image_id, []).append(row)
-    numbers = list(rows_of)[processes.rank() :: processes.ranks()]
     found: dict[int, Floats] = {}
-    for number in numbers:
-        own = [boxes[row] for row in rows_of[number]]
-        features = _on_image(model, config, dataset.image_by_id[number], images, own, cache)
-        if features is not None:
-            found |= zip(rows_of[number], features, strict=True)
+    # Split as in detection: this process's cache has these images.
+    for image in dataset.images[processes.rank() :: processes.ranks()]:
+        rows = rows_of.get(image.id, [])
+        features = _on_image(model, config, image, images, [boxes[row] for row in rows], cache)
+        found |= {rows[own]: one for own, one in features.items()}
     features_of = {row: one for part in processes.gather(found) for row, one in part.items()}
     size = len(next(iter(features_of.values()))) if features_of else 1
     result = np.zeros((len(boxes), size), dtype=np.float32)
@@ -158,22 +160,48 @@ def _on_image(
     folder: Path,
     boxes: Sequence[Box],
     cache: PixelCache,
-) -> Floats | None:
-    """Return the features of an image's boxes; None if it can't be decoded."""
+) -> dict[int, Floats]:
+    """Return the features of an image's boxes by index; none if it can't be decoded."""
     at_test = config.input.at_test()
-    height, width = at_test.size(image.height, image.width)
+    places = np.array([box.xyxy for box in boxes], dtype=np.float64).reshape(-1, 4)
+    shown_on = _shown_on(places, image, config.input.tile)
+    sizes = [at_test.size(*view_size(image, view)) for view in shown_on]
     try:
-        pixels = cache.read(image, folder, (height, width))
+        pixels = cache.read_views(image, folder, list(zip(shown_on, sizes, strict=True)))
     except AnnotationError:  # Detection has reported it.
-        return None
-    scale = torch.tensor([width / image.width, height / image.height] * 2)
-    seen = (torch.tensor([box.xyxy for box in boxes]) * scale).float()
-    with torch.inference_mode():
-        given = model.preprocess_image([at_test.of_resized(pixels, image.height, image.width)])
-        features = model.roi_heads.box_features(
-            model.backbone(given.tensor), [Boxes(seen.to(given.tensor.device))]
-        )
-    return _unit(features.float().cpu().numpy())
+        return {}
+    found: dict[int, Floats] = {}
+    for (view, own), seen in zip(shown_on.items(), pixels, strict=True):
+        height, width = view_size(image, view)
+        moved = places[own] - (np.array([view.left, view.top] * 2) if view else 0)
+        scale = np.array([seen.shape[1] / width, seen.shape[0] / height] * 2)
+        with torch.inference_mode():
+            given = model.preprocess_image([at_test.of_resized(seen, height, width)])
+            on_input = torch.tensor(moved * scale, dtype=torch.float32, device=given.tensor.device)
+            features = model.roi_heads.box_features(model.backbone(given.tensor), [Boxes(on_input)])
+        found |= zip(own, _unit(features.float().cpu().numpy()), strict=True)
+    return found
+
+
+def _shown_on(places: NDArray[np.float64], image: Image, tile: int) -> dict[Tile | None, list[int]]:
+    """Return the views to see N boxes on, and the indices of their boxes.
+
+    Args:
+        places: shape (N, 4), XYXY in pixels of the image.
+        image: the image.
+        tile: side of its tiles in pixels; 0: none.
+    """
+    rows_of: dict[Tile | None, list[int]] = {}
+    left = np.ones(len(places), dtype=bool)
+    whole, *tiles = views_of(image.width, image.height, tile)
+    for view in (*tiles, whole):
+        own = left.copy()
+        if view is not None:
+            own &= ~is_cut(places, view, image.width, image.height)
+        left &= ~own
+        if own.any():
+            rows_of[view] = np.flatnonzero(own).tolist()
+    return rows_of
 
 
 def _unit(vectors: Floats) -> Floats:

@@ -11,7 +11,7 @@ from sparsedet.annotations import Box, Category, Dataset, Image
 from sparsedet.mining.prototypes import Prototypes, box_features, log_likelihood_ratios
 from sparsedet.modeling import checkpoint
 from sparsedet.modeling.inputs import PixelCache
-from tests.training.short_runs import short_config
+from tests.training.short_runs import short_config, untrained_model
 
 
 def unit(*values: float) -> NDArray[np.float32]:
@@ -62,3 +62,38 @@ def test_features_follow_what_boxes_show(tmp_path: Path) -> None:
     lengths = np.linalg.norm(found, axis=1)
     assert lengths == pytest.approx([1, 0, 1, 1], abs=1e-5)
     assert found[0] @ found[2] > found[0] @ found[3]
+
+
+def test_small_objects_of_large_images_are_seen_on_tiles(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    picture = cv2.resize(rng.integers(0, 256, (40, 80, 3), dtype=np.uint8), (640, 320))
+    cv2.imwrite(str(tmp_path / "large.png"), picture)
+    cv2.imwrite(str(tmp_path / "right.png"), picture[:, 320:])
+    images = (Image(1, "large.png", 640, 320), Image(2, "right.png", 320, 320))
+    small, large = (500, 100, 540, 130), (100, 20, 600, 300)
+    boxes = [Box(1, 1, 1, small), Box(2, 2, 1, (180, 100, 220, 130)), Box(3, 1, 1, large)]
+    model, config = untrained_model("INPUT.TILE", "320")
+    data = Dataset(images, tuple(boxes), (Category(1, "thing"),))
+    found = box_features(model, config, data, tmp_path, boxes, cache=PixelCache(0))
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
+    # None shows all of the large one.
+    _, whole = untrained_model()
+    expected = box_features(model, whole, data, tmp_path, boxes, cache=PixelCache(0))
+    assert found[2] == pytest.approx(expected[2], abs=1e-6)
+    assert np.abs(found[0] - expected[0]).max() > 1e-3
+
+
+def test_a_process_sees_the_images_that_it_has_detected_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = tuple(Image(number, f"{number}.png", 64, 64) for number in (1, 2, 3))
+    for image in images:
+        cv2.imwrite(str(tmp_path / image.file_name), np.full((64, 64, 3), 99, dtype=np.uint8))
+    boxes = [Box(number, number, 1, (10, 10, 40, 40)) for number in (2, 3)]
+    model, config = untrained_model()
+    data = Dataset(images, tuple(boxes), (Category(1, "thing"),))
+    monkeypatch.setattr("sparsedet.runtime.processes.ranks", lambda: 2)
+    monkeypatch.setattr("sparsedet.runtime.processes.rank", lambda: 1)
+    monkeypatch.setattr("sparsedet.runtime.processes.gather", lambda found: [found])
+    found = box_features(model, config, data, tmp_path, boxes, cache=PixelCache(0))
+    assert found.any(axis=1).tolist() == [True, False]

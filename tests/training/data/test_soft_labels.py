@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from torch import nn
 
 from sparsedet.annotations import XYXY, Box, Category, Dataset, Image
 from sparsedet.mining.detections import Detections
@@ -15,6 +17,8 @@ from sparsedet.training.data.pseudo_labels import PseudoLabels
 from sparsedet.training.data.resemblance import FeaturesOf, Rated, without_unlike
 from sparsedet.training.data.samples import training_images
 from sparsedet.training.data.soft_labels import soft_labels
+from sparsedet.training.engine.pseudo_labelling import find_pseudo_labels
+from tests.training.short_runs import short_config
 
 KING, QUEEN = 3, 5
 NAMES = (Category(KING, "king"), Category(QUEEN, "queen"))
@@ -140,3 +144,28 @@ def test_a_label_takes_its_weight_to_the_training() -> None:
     assert first.roles.tolist() == [Role.LABEL, Role.MINED, Role.IGNORE_REGION]
     assert first.weights.tolist() == [1, 0.75, 1]
     assert second.weights.tolist() == [0.25]
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("prototypes", [False, True])
+def test_options_decide_how_mined_boxes_count(
+    monkeypatch: pytest.MonkeyPatch, soft: bool, prototypes: bool
+) -> None:
+    found = [KINGS_AND_PAPER, detections(*row(len(PEOPLE), 0, 0.97), image=2)]
+    module = "sparsedet.training.engine.pseudo_labelling"
+    monkeypatch.setattr(f"{module}.detect_all", lambda *_, **__: found)
+    monkeypatch.setattr(f"{module}.class_ids", lambda *_: [KING, QUEEN])
+    monkeypatch.setattr(f"{module}.box_features", lambda *given, cache: features_of(given[-1]))
+    config = short_config(6, "SPARSEDET.MINING.CLASS_PRECISION", "0.8").with_values(
+        {"SPARSEDET.STAGED.SOFT_LABELS": soft, "SPARSEDET.STAGED.PROTOTYPES": prototypes}
+    )
+    info: Any = SimpleNamespace(run_id="run")
+    result = find_pseudo_labels(nn.Identity(), config, dataset(*PEOPLE), Path(), info)
+    weights = dict(zip([box.xyxy for box in result.labels], result.weights, strict=True))
+    if soft:
+        assert all(0 < weight < 1 for weight in weights.values())
+        assert (weights[UNSURE] > weights.get(ON_PAPER, 0.0) + 0.1) == prototypes
+    else:
+        assert set(weights.values()) == {1.0}
+        unsure = [UNSURE] if prototypes else [UNSURE, ON_PAPER]
+        assert [box.xyxy for box in result.ignored] == unsure

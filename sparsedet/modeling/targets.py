@@ -13,7 +13,7 @@ from detectron2.structures import Boxes, Instances, pairwise_iou
 from torch import Tensor
 
 MORE_LIKELY_THAN_NOT = 0.5
-"""Weight of a mined label from which it is an object wherever there is no way between."""
+"""Weight from which a mined label counts where labels count fully or not at all."""
 
 
 class Role(IntEnum):

@@ -4,7 +4,7 @@ Thresholds divide detections into labels, ignore regions and background, and all
 many wrong ones. Instead, every detection that no annotation explains is a label, weighted by its
 expected precision (`completeness.expected_precision`, calibrated for each model): the calibrated
 confidence of Wang et al., "Calibrated Teacher for Sparsely Annotated Object Detection" (AAAI 2023),
-in place of a threshold on it. Where it is the class that is in doubt, a box is an ignore region.
+in place of a threshold on it. If only the class is in doubt, a box is an ignore region.
 
 The chance of an object is corrected by what the box resembles; see `resemblance`.
 """

@@ -65,7 +65,7 @@ BOX = Box(1, 1, 1, (2.0, 2.0, 8.0, 14.0))
         ),
         (
             PseudoLabels((BOX,), (0.4,), (BOX,), left_out=1),
-            ["about 0 of them right; 1 doubtful one is ignored", "1 more is not used"],
+            ["mined 1 box as labels, about 0 of them right; 1 doubtful", "1 more is not used"],
         ),
     ],
 )

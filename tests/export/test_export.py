@@ -184,7 +184,8 @@ def test_any_name_will_do_but_that_of_the_model(run: Path, tmp_path: Path) -> No
 
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    write_text(folder.config, short_config(6, method="plain").dump())
+    config = short_config(6).prepared(method="plain", seed=1, classes=1)
+    write_text(folder.config, config.dump())
     folder.write_info(RunInfo("run-1", "plain", 1, "-", "-", [(1, "a")], "-"))
     assert "finish the training" in sparsedet_here("export", folder.root, "-o", "m.onnx").error()
     nothing = sparsedet_here("export", tmp_path / "typo", "-o", "m.onnx").error()

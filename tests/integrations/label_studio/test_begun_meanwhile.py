@@ -81,7 +81,7 @@ def test_so_do_annotations_of_pre_labels(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(prelabels, "_read", lambda *_: readings.pop(0))
     config = _Config()
     monkeypatch.setattr(prelabels, "read_source_config", lambda *_: config)
-    monkeypatch.setattr(prelabels, "_version", lambda *_: version)
+    monkeypatch.setattr(prelabels, "_version", lambda *_, **__: version)
     monkeypatch.setattr(prelabels, "read_project", lambda *_: _Shown())
     monkeypatch.setattr(prelabels, "show_version", lambda *_: None)
     monkeypatch.setattr(prelabels._Work, "run", lambda *_: (2, 0))
@@ -98,7 +98,7 @@ class _Config:
 
 
 class _Shown:
-    model_version = ""
+    model_version, shows_predictions = "", True
 
 
 class _Model:

@@ -33,7 +33,6 @@ WIDER = "0--Parade/a.jpg\n1\n449 330 122 149 0 0 0 0 0 0 \n"
         ("a.csv", "filename,region_count,region_shape_attributes\n", "a csv of VIA"),
         ("a.csv", "TRAIN,gs://pets/a.jpg,cat,0.1,0.2,,,0.3,0.4,,\n", "a csv of Google's AutoML"),
         ("a.csv", "picture,xmin,ymin,xmax,ymax\n", "a csv of boxes with unknown columns"),
-        ("a.csv", "filename,class,x_center,y_center,width,height\n", "a csv of boxes with unknown"),
         ("ds0/ann/a.jpg.json", json.dumps(SUPERVISELY), "Supervisely's JSON"),
         ("annotations/default.json", json.dumps(DATUMARO), "Datumaro's JSON"),
         ("annotations/a.json", json.dumps(DARWIN), "V7 Darwin's JSON"),

@@ -251,7 +251,8 @@ def _check_redirect(response: httpx.Response) -> None:
             f"redirects a {request.method} to another address, where it would change nothing; use "
             "the address at which Label Studio itself answers (https?)"
         )
-    # httpx would read all of its body before it follows.
+    # httpx would read all of its body before it follows. The type also allows for streams of
+    # asynchronous clients, which have no `close`; this client is none.
     response.stream.close()  # type: ignore[union-attr]
     response.stream = httpx.ByteStream(b"")
 

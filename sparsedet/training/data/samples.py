@@ -166,11 +166,10 @@ def training_images(
         dataset: its annotations are labels, except crowd regions; its verified negatives are
             rejected boxes.
         folder: the folder of the image files.
-        mined: what was mined.
+        mined: boxes that a model found, as labels and as ignore regions.
         ignored: further ignore regions.
         keep_unlabelled: whether to keep images without labels; images with rejected boxes or
-            complete classes are always kept. The same
-            is true of tiles.
+            complete classes are always kept. The same is true of tiles.
         tile: side of the tiles of larger images, in pixels; 0: there are none.
 
     Raises:

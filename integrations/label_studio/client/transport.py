@@ -20,7 +20,7 @@ from sparsedet.wording import roughly
 
 from .answers import NoJsonError, parse_json, shown
 from .json_lists import entries
-from .pauses import LONGEST_PAUSE, asked_pause, is_busy
+from .pauses import LONGEST_PAUSE, RATE_LIMIT_END, asked_pause, is_busy
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class KeyClient(httpx.Client):
 
     def _note_pause(self, response: httpx.Response) -> None:
         """Say that the SDK will wait as long as the server asks; refuse what it would cut short."""
-        pause = asked_pause(response.headers)
+        pause = asked_pause(response)
         if pause > LONGEST_PAUSE:
             raise BusyError(response.status_code, pause)
         if pause >= _NOTED_PAUSE:
@@ -179,7 +179,10 @@ class Answer(httpx.Response):
     """A complete answer; JSON is parsed on demand."""
 
     def __init__(self, response: httpx.Response, body: bytes) -> None:
-        kept = {b"content-type", b"retry-after", b"x-ratelimit-reset"}
+        kept = {b"content-type", b"retry-after"}
+        if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            # Some servers always send it; the SDK would wait for it after any failure.
+            kept.add(RATE_LIMIT_END.lower().encode())
         super().__init__(
             response.status_code,
             # As bytes, since proxies may send any.

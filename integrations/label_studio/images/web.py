@@ -176,7 +176,7 @@ class WebImages:
                     raise
             else:
                 stack.callback(response.close)
-                asked = asked_pause(response.headers)
+                asked = asked_pause(response)
                 if pause is None or response.status_code not in _BUSY or asked > LONGEST_PAUSE:
                     return response
                 pause = max(pause, asked)
@@ -211,7 +211,7 @@ class WebImages:
             return
         # The server answers 404 for a missing local file and 500 for a missing upload.
         reason = f"the server answered with status {response.status_code}"
-        if response.status_code in _BUSY and (pause := asked_pause(response.headers)):
+        if response.status_code in _BUSY and (pause := asked_pause(response)):
             reason += f" and asks to wait {roughly(pause)}"
         url = response.request.url
         if self._is_own(url) and url.path.endswith("/resolve/"):

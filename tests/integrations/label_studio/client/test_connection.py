@@ -255,12 +255,16 @@ def test_address_and_key_come_from_the_environment(
     assert not re.search(label_studio.api_key, repr(vars(tool)))
 
 
-@pytest.mark.parametrize("form", ["seconds", "date"])
+@pytest.mark.parametrize("form", ["seconds", "date", "limit"])
 def test_a_pause_that_is_too_long_is_an_error_at_once(form: str) -> None:
-    later = formatdate(time.time() + 7100, usegmt=True)
+    later = time.time() + 7100
+    asked = {
+        "seconds": {"Retry-After": "7100"},
+        "date": {"Retry-After": formatdate(later, usegmt=True)},
+        "limit": {"X-RateLimit-Reset": f"{later:.0f}"},
+    }
     with odd_server() as server:
-        asked = "7100" if form == "seconds" else later
-        server.answers["/api/things"] = Answer(b"{}", 429, headers={"Retry-After": asked})
+        server.answers["/api/things"] = Answer(b"{}", 429, headers=asked[form])
         connection = Connection(server.url, SECRET)
         begun = time.monotonic()
         with pytest.raises(
@@ -277,7 +281,23 @@ def test_a_pause_is_announced(caplog: pytest.LogCaptureFixture) -> None:
         connection = Connection(server.url, SECRET)
         with pytest.raises(ToolError, match=r"status 503 .*; finished work is kept"):
             connection.post_json("api/things/", {}, "making a thing")
+        limited = {"X-RateLimit-Reset": f"{time.time() + 50:.0f}"}
+        server.answers["POST /api/things"] = Answer(b"{}", 429, headers=limited)
+        with pytest.raises(ToolError, match=r"status 429 .*; finished work is kept"):
+            connection.post_json("api/things/", {}, "making a thing")
     assert "Label Studio is busy and asks to wait 50 s (status 503)" in caplog.text
+    assert re.search(r"busy and asks to wait (49|50) s \(status 429\)", caplog.text)
+
+
+def test_the_end_of_a_limit_that_is_not_reached_is_not_waited_for() -> None:
+    with odd_server() as server:
+        limited = {"X-RateLimit-Reset": f"{time.time() + 3600:.0f}"}
+        server.answers["/api/things"] = Answer(b"{}", 502, headers=limited)
+        connection = Connection(server.url, SECRET)
+        begun = time.monotonic()
+        with pytest.raises(ToolError, match="status 502"):
+            connection.get_json("api/things", {}, "reading things")
+        assert time.monotonic() - begun < 20
 
 
 def test_the_body_of_a_redirect_is_not_read() -> None:

@@ -23,8 +23,9 @@ from .annotation_files import (
     with_present_names,
 )
 from .formats.conversion import LabelledImage, to_dataset
-from .formats.voc_format import new_annotation, read_voc, read_voc_file, xml_text
+from .formats.voc_format import new_annotation, xml_text
 from .formats.voc_layout import find_voc
+from .formats.voc_reading import read_voc, read_voc_file
 from .formats.voc_xml import edit_xml, object_element
 from .formats.yolo_format import read_yolo, read_yolo_image
 from .formats.yolo_labels import edit_labels

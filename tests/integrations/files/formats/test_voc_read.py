@@ -327,6 +327,17 @@ def test_ambiguous_images(tmp_path: Path) -> None:
         read_dataset(tmp_path)
 
 
+def test_images_that_would_share_an_xml_file_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, "Annotations/a.xml", annotation(box("2", "2", "9", "9"), filename="a.jpg"))
+    write_image(tmp_path / "JPEGImages/a.jpg")
+    write_image(tmp_path / "JPEGImages/a.png")
+    assert [*sizes(read_dataset(tmp_path).dataset)] == ["a.jpg"]
+    assert "1 image is left out that would share an xml file" in caplog.text
+    assert "(first: a.png, while a.xml names a.jpg)" in caplog.text
+
+
 def test_a_name_that_is_not_utf8_is_left_out(tmp_path: Path) -> None:
     size = "<size><width>40</width><height>30</height></size>"
     for name in ("a", "b", os.fsdecode(b"caf\xe9")):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparsedet.errors import SparseDetError
-from sparsedet.loop.workspace import Workspace, enclosing, owner_id
+from sparsedet.loop.workspace import Workspace, enclosing, locate, owner_id
 from sparsedet.wording import counted
 
 from ..display import progress_bar
@@ -93,6 +93,8 @@ def push(
     older models are replaced.
     """
     from sparsedet.loop.push_file import push_file
+    from sparsedet.loop.pushing import Pusher
+    from sparsedet.loop.reviews import Connections
 
     workspace = enclosing(data)
     settings = workspace.settings() if workspace else None
@@ -115,20 +117,16 @@ def push(
         _opened(file, workspace, settings) as record,
         progress_bar() as progress,
     ):
+        connections = Connections(settings, named=url, owner=owner_id(file.parent))
+        images = locate(annotations, None)[1]
         report, new = push_file(
+            Pusher(record, connections, source, how, images, say, progress),
             boxes_file,
             annotations,
-            record,
-            source,
-            how,
             workspace=own,
-            settings=settings,
             model_version=model_version,
-            named_url=bool(url),
             take_over=take_over,
             dry_run=dry_run,
-            say=say,
-            progress=progress,
         )
     if json_output:
         emit_json(
@@ -253,6 +251,8 @@ def _annotations(data: Path) -> Path:
             "records: create a workspace (`sparsedet init`, `sparsedet pull`), then mine and push "
             "its boxes"
         )
+    if not file.is_file():
+        raise SparseDetError(f"{file}: no such file")
     return file
 
 

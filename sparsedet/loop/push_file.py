@@ -9,54 +9,38 @@ from sparsedet.annotations import Dataset, read_coco
 from sparsedet.annotations.mined_boxes import MinedBox, meta_path, read_mined
 from sparsedet.atomic_io import read_json
 from sparsedet.errors import SparseDetError
-from sparsedet.ledger import Ledger
 from sparsedet.loop.elsewhere import clear_elsewhere
 from sparsedet.loop.lots import collect_and_settle
 from sparsedet.loop.pushing import Pusher, UpForReview, up_for_review
-from sparsedet.loop.reviews import Connections, Say
+from sparsedet.loop.reviews import Say
 from sparsedet.loop.round_sheets import pictures_of
-from sparsedet.loop.settings import Settings, Source
-from sparsedet.loop.workspace import Workspace, locate, owner_id
-from sparsedet.plugins import load_integration
-from sparsedet.push_modes import ModeName, Progress, PushReport, no_progress
+from sparsedet.loop.workspace import Workspace
+from sparsedet.push_modes import PushReport
 from sparsedet.sheets.arrangement import arrange
 from sparsedet.sheets.drawing import drawable
-from sparsedet.tool import ToolOptions
 from sparsedet.wording import counted, first_of
 
 
 def push_file(
+    pusher: Pusher,
     mined: Path,
     annotations: Path,
-    ledger: Ledger,
-    source: Source,
-    mode: ModeName,
     *,
     workspace: Workspace | None,
-    settings: Settings | None,
     model_version: str | None = None,
-    named_url: bool = False,
     take_over: bool = False,
     dry_run: bool = False,
-    say: Say,
-    progress: Progress = no_progress,
 ) -> tuple[PushReport, int]:
     """Push the boxes of a file, after collecting reviews.
 
     Args:
+        pusher: pushes and records them.
         mined: the `mined.json`.
         annotations: the COCO file that was mined on, with the annotation tool's ids.
-        ledger: records the push.
-        source: the annotated project.
-        mode: how the boxes are reviewed.
-        workspace: the workspace of the ledger; None for a ledger of its own.
-        settings: those of the workspace that the annotations are in; None outside of one.
+        workspace: the workspace of the pusher's ledger; None for a ledger without one.
         model_version: shown for the boxes; None: the id of the run that mined them.
-        named_url: whether the user named the address of `source` in the command.
         take_over: take the project over from another workspace or push mode.
         dry_run: only count.
-        say: receives messages for the user.
-        progress: called while reading and pushing.
 
     Returns:
         The result, and the number of boxes that were never pushed before.
@@ -64,35 +48,33 @@ def push_file(
     Raises:
         SparseDetError: for `take_over` in a dry run, among others.
     """
+    ledger, mode = pusher.ledger, pusher.mode
     dataset = read_coco(annotations)
     boxes = read_mined(mined, dataset)
     version = model_version or _default_version(mined, (box.region_id for box in boxes))
-    owner = owner_id(ledger.path.parent)
-    options = settings.tool_options(owner) if settings else ToolOptions(owner=owner)
-    connection = load_integration(source.tool)(
-        source.url or None, replace(options, named_url=named_url)
-    )
     if not dry_run:
-        connection.push_modes[mode].prepare(source.project, take_over=take_over)
+        pusher.tool.push_modes[mode].prepare(pusher.source.project, take_over=take_over)
     elif take_over:
         raise SparseDetError("--dry-run changes nothing, so it can't take a project over")
-    connections = Connections(settings, connection, owner=owner)
     # Boxes reviewed in the meantime must not be replaced.
     collect_and_settle(
-        workspace, ledger, connections, source.annotations, say=say, progress=progress
+        workspace,
+        ledger,
+        pusher.connections,
+        pusher.source.annotations,
+        say=pusher.say,
+        progress=pusher.progress,
     )
-    images = locate(annotations, None)[1]
-    pusher = Pusher(ledger, connections, source, mode, images, say, progress)
     wanted = up_for_review(ledger, dataset, boxes, version)
     sheets = []
     if mode == "sheets":
-        boxes, wanted = _that_can_be_drawn(boxes, wanted, dataset, images, say)
+        boxes, wanted = _that_can_be_drawn(boxes, wanted, dataset, pusher.images, pusher.say)
         # From all boxes, not only unreviewed ones, so that a repeated push makes the same sheets.
         mined_now = {box.region_id for box in boxes}
         older = [box for box in wanted.boxes if box.region_id not in mined_now]
         layouts = [*arrange(boxes, dataset), *arrange(older, dataset)]
         folder = ledger.path.parent / "sheets"
-        sheets = pictures_of(layouts, dataset, images, folder, progress)
+        sheets = pictures_of(layouts, dataset, pusher.images, folder, pusher.progress)
     deleted = clear_elsewhere(pusher, dataset, wanted, model_version=version, dry_run=dry_run)
     report, new = pusher.push(
         dataset, wanted, model_version=version, sheets=sheets, dry_run=dry_run

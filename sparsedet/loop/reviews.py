@@ -12,7 +12,7 @@ from sparsedet.loop.last_reading import LastReading, ReadPlace, name_of, write_r
 from sparsedet.plugins import load_integration
 from sparsedet.push_modes import Progress, PushMode, no_progress
 from sparsedet.reviews import AnnotationRule
-from sparsedet.tool import DEFAULT_OPTIONS, AnnotationTool
+from sparsedet.tool import AnnotationTool, ToolOptions
 
 if TYPE_CHECKING:
     from sparsedet.loop.settings import Settings
@@ -28,8 +28,9 @@ class Connections:
     Args:
         settings: the workspace's settings, if there is a workspace.
         source: the connection to its source, if already open.
-        url: overrides every place's own address.
-        owner: the workspace's name in marks on servers.
+        url: overrides every place's own address; named by the user in this call.
+        named: the address of one server, named by the user in this call.
+        owner: the name of the workspace, or of the ledger without one, in marks on servers.
     """
 
     def __init__(
@@ -38,11 +39,12 @@ class Connections:
         source: AnnotationTool | None = None,
         *,
         url: str | None = None,
+        named: str | None = None,
         owner: str | None = None,
     ) -> None:
-        options = settings.tool_options(owner) if settings else DEFAULT_OPTIONS
-        self._options = replace(options, named_url=url is not None)
+        self._options = settings.tool_options(owner) if settings else ToolOptions(owner=owner)
         self._url = url
+        self._named = named
         self._current = settings.source if settings else None
         self._known: dict[tuple[str, str], AnnotationTool] = {}
         if settings and source:
@@ -50,10 +52,13 @@ class Connections:
 
     def tool(self, source: Source) -> AnnotationTool:
         """Return the connection to an annotated project's server."""
-        server = source.tool, self._url or source.url
-        if server not in self._known:
-            self._known[server] = load_integration(source.tool)(server[1], self._options)
-        return self._known[server]
+        url = self._url or source.url
+        if (source.tool, url) not in self._known:
+            options = replace(self._options, named_url=url in (self._url, self._named))
+            connection = load_integration(source.tool)(url or None, options)
+            self._known[source.tool, url] = connection
+            self._known.setdefault((source.tool, connection.url), connection)
+        return self._known[source.tool, url]
 
     def ledger_source(self, source: "SourceSettings") -> Source:
         """Return the ledger's name for a project, by its server's current address."""

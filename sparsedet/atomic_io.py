@@ -67,7 +67,9 @@ def atomic_path(target: Path, *, durable: bool = True, through_link: bool = True
             error.filename = str(target)
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        # On a read-only disk even the removal of a missing file fails, with the temporary name.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -106,8 +108,10 @@ def atomic_folder(target: Path) -> Iterator[Path]:
                 "remove this one"
             )
     except OSError as error:
-        # Users know only the target.
-        if error.filename and Path(os.fsdecode(error.filename)).is_relative_to(temporary):
+        # As above.
+        if error.filename is None and error.errno in _OF_DISK:
+            error.filename = str(target)
+        elif error.filename and Path(os.fsdecode(error.filename)).is_relative_to(temporary):
             inside = Path(os.fsdecode(error.filename)).relative_to(temporary)
             error.filename = str(target / inside)
         raise

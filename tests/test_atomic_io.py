@@ -133,6 +133,28 @@ def test_a_full_disk_names_the_file_in_the_folder_that_was_asked_for(tmp_path: P
     assert caught.value.filename == str(target / "sub" / "a.txt")
 
 
+def test_a_full_disk_that_names_no_file_names_the_folder(tmp_path: Path) -> None:
+    """As `shutil` does when the system copies a file for it."""
+    with pytest.raises(OSError, match="No space left") as caught, atomic_folder(tmp_path / "a"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "a")
+
+
+def test_a_read_only_disk_names_the_file_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There, even the removal of a missing file fails."""
+
+    def refuse(self: Path, *_arguments: object, **_options: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
+
+    for method in ("open", "write_text", "unlink"):
+        monkeypatch.setattr(Path, method, refuse)
+    with pytest.raises(OSError, match="Read-only file system") as raised:
+        write_text(tmp_path / "a.json", "new")
+    assert raised.value.filename == str(tmp_path / "a.json")
+
+
 def test_the_same_folder_again_changes_nothing(tmp_path: Path) -> None:
     _make_folder(tmp_path / "out", "a.txt")
     before = (tmp_path / "out").stat().st_ino

@@ -1,7 +1,6 @@
 """Queries about a project: labels, tasks, accounts."""
 
 import json
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,8 +24,6 @@ from .labelling_config.label_config import LabelConfig, parse_config
 from .marks import check_source
 from .project_records import read_project
 
-logger = logging.getLogger(__name__)
-
 TASK_LIST: Mapping[str, Any] = {
     "fields": "task_only",
     "resolve_uri": False,  # stored addresses, not links that expire
@@ -36,8 +33,6 @@ TASK_LIST: Mapping[str, Any] = {
 """Parameters of every request that lists tasks."""
 
 _PAGE = 5000
-_NAMED = 5
-"""Tasks to list in a warning."""
 _IDS_PER_REQUEST = 200
 """Maximum ids per request: they are part of the URL, which servers limit to some kilobytes."""
 _AFTER = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number"}

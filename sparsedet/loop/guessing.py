@@ -36,10 +36,10 @@ def guessing(mined: Sequence[MinedBox], annotations: int, last: OutcomeCounts | 
         return f"{found}, and scores annotated objects as low (threshold {threshold:.2f})"
     if last is None:
         return None
-    judged = last.accepted + last.edited + last.rejected
-    if judged >= _JUDGED and last.rejected >= _WRONG * judged and len(mined) > last.total / 2:
+    mostly_wrong = last.judged >= _JUDGED and last.rejected >= _WRONG * last.judged
+    if mostly_wrong and len(mined) > last.total / 2:
         return (
-            f"reviewers rejected {last.rejected} of {judged} boxes of the previous round, and it "
-            f"found {len(mined)} more"
+            f"reviewers rejected {last.rejected} of {last.judged} boxes of the previous round, and "
+            f"it found {len(mined)} more"
         )
     return None

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from sparsedet.annotations.matching import SAME_OBJECT_IOU, covered_share, iou_matrix
 
-OVERLAP = 0.2
-"""Overlap of neighbouring tiles as a share: objects up to this size fit into one tile."""
+_OVERLAP = 0.2
+"""Minimum share of a tile that a neighbour also covers: objects of this size fit into one tile."""
 _PART_SHARE = 0.6
 """Coverage by another box from which a box cut off by a tile's edge is a part of it."""
 _EDGE = 2.0
@@ -29,19 +29,18 @@ class Tile(NamedTuple):
     bottom: int
 
 
-def tiles_of(width: int, height: int, side: int, overlap: float = OVERLAP) -> list[Tile]:
+def tiles_of(width: int, height: int, side: int) -> list[Tile]:
     """Return square tiles that cover an image, row by row; a single one for a small image.
 
     Args:
         width: of the image, pixels.
         height: of the image, pixels.
         side: of a tile, pixels; smaller images have smaller tiles.
-        overlap: minimum share of a tile that a neighbour also covers.
     """
     return [
         Tile(left, top, min(left + side, width), min(top + side, height))
-        for top in _starts(height, side, overlap)
-        for left in _starts(width, side, overlap)
+        for top in _starts(height, side)
+        for left in _starts(width, side)
     ]
 
 
@@ -58,11 +57,11 @@ def views_of(width: int, height: int, side: int) -> list[Tile | None]:
     return [None, *(tile for tile in tiles if tile != whole)]
 
 
-def _starts(length: int, side: int, overlap: float) -> list[int]:
+def _starts(length: int, side: int) -> list[int]:
     """Return tile starts along one axis: evenly spaced, the last tile ends at the end."""
     if length <= side:
         return [0]
-    count = int(np.ceil((length - side) / (side * (1 - overlap)))) + 1
+    count = int(np.ceil((length - side) / (side * (1 - _OVERLAP)))) + 1
     return [int(start) for start in np.linspace(0, length - side, count).round()]
 
 

@@ -29,7 +29,7 @@ from sparsedet.integrations.label_studio.projects import export_tasks
 from sparsedet.loop.round_report import review_projects
 from sparsedet.loop.settings import Settings, read_settings, write_settings
 from sparsedet.loop.workspace import Workspace
-from sparsedet.simulation import Behaviour, Reviewer, simulate_reviews
+from sparsedet.simulation import Behaviour, Reviewer, plan_reviews
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, remove_boxes
 from tests.cli.command import Result, sparsedet
@@ -125,7 +125,7 @@ def test_rounds_against_a_label_studio_project(label_studio: LocalServer, tmp_pa
     assert found(mined, made.removed, pulled) > 0.3
     judge = Reviewer(made.full, behaviour=Behaviour(draw_share=0.0))
     places = review_projects(Workspace(cells).round(1))
-    played = [simulate_reviews(made.tool, place, pulled, judge) for place in places]
+    played = [plan_reviews(made.tool, place, pulled, judge).submit() for place in places]
     accepted = sum(one.accepted for one in played)
     # By its estimate this little data may be as good as complete.
     shorten_rounds(cells, 5, stop_at=1.0)

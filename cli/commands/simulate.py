@@ -204,7 +204,7 @@ def _play(
     url: str | None,
 ) -> "list[tuple[Place, SimulationReport]]":
     from sparsedet.annotations import read_coco
-    from sparsedet.simulation import simulate_reviews
+    from sparsedet.simulation import plan_reviews
 
     pulled = read_coco(workspace.annotations)
     options = workspace.settings().tool_options()
@@ -212,7 +212,7 @@ def _play(
     reports = []
     with progress_bar() as progress:
         for place, tool in zip(places, tools, strict=True):
-            report = simulate_reviews(
+            planned = plan_reviews(
                 tool,
                 place.review_project,
                 pulled,
@@ -220,8 +220,8 @@ def _play(
                 leave=leave,
                 budget=budget.seconds,
                 images=budget.images,
-                progress=progress,
             )
+            report = planned.submit(progress)
             budget = budget.less(report.seconds, report.reviewed)
             reports.append((place, report))
     return reports

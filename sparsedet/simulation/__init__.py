@@ -1,11 +1,6 @@
 """A scripted reviewer with full truth: plays the person in demos, tests and benchmarks."""
 
-from sparsedet.simulation.play import (
-    PlannedReviews,
-    SimulationReport,
-    plan_reviews,
-    simulate_reviews,
-)
+from sparsedet.simulation.play import PlannedReviews, SimulationReport, plan_reviews
 from sparsedet.simulation.reviewer import Behaviour, Reviewer
 from sparsedet.simulation.truth import TrueObject, read_neutral, true_objects
 
@@ -17,6 +12,5 @@ __all__ = [
     "TrueObject",
     "plan_reviews",
     "read_neutral",
-    "simulate_reviews",
     "true_objects",
 ]

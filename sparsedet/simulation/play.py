@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sparsedet.annotations import Dataset, Image
 from sparsedet.annotations.image_names import match_file_names
@@ -77,43 +77,6 @@ class PlannedReviews:
         )
 
 
-def simulate_reviews(
-    tool: ScriptableTool,
-    review_project: str,
-    dataset: Dataset,
-    reviewer: Reviewer,
-    *,
-    leave: int = 0,
-    budget: float | None = None,
-    images: int | None = None,
-    mark_complete: bool = True,
-    progress: Progress = no_progress,
-) -> SimulationReport:
-    """Review the open images of a review project, in the tool's order.
-
-    Without limits, a second call has nothing left to do. Everything is validated before the first
-    review is submitted; see `plan_reviews`, which also documents the arguments.
-
-    Args:
-        progress: called after every image.
-
-    Raises:
-        SparseDetError: as for `plan_reviews`.
-        ToolError: when the tool refuses a review.
-    """
-    planned = plan_reviews(
-        tool,
-        review_project,
-        dataset,
-        reviewer,
-        leave=leave,
-        budget=budget,
-        images=images,
-        mark_complete=mark_complete,
-    )
-    return planned.submit(progress)
-
-
 def plan_reviews(
     tool: ScriptableTool,
     review_project: str,
@@ -123,9 +86,11 @@ def plan_reviews(
     leave: int = 0,
     budget: float | None = None,
     images: int | None = None,
-    mark_complete: bool = True,
 ) -> PlannedReviews:
-    """Return the reviews of a review project's open images, before any is submitted.
+    """Return reviews of a review project's open images, in the tool's order.
+
+    Everything is validated before the first review is submitted. After `submit` without limits,
+    nothing is left to do.
 
     Args:
         tool: its account is the reviewer.
@@ -137,7 +102,6 @@ def plan_reviews(
         budget: seconds of the reviewer's time; the image that would exceed it stays open, and so do
             all after it. None: unlimited.
         images: maximum number of images to review; None: unlimited.
-        mark_complete: whether to mark images with nothing missing.
 
     Raises:
         SparseDetError: when an image is missing from the pulled or the full annotations, or has
@@ -163,7 +127,7 @@ def plan_reviews(
         spent += review.seconds
         if budget is not None and spent > budget + _ROUNDING:
             break
-        planned.append((shown, replace(review, complete=review.complete and mark_complete)))
+        planned.append((shown, review))
     _check_drawn(planned, dataset)
     return PlannedReviews(len(waiting), planned)
 

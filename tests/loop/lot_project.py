@@ -29,7 +29,7 @@ from sparsedet.loop.workspace import Workspace
 from sparsedet.mining.candidates import RIGHT, UNKNOWN, Candidates
 from sparsedet.run_folder import RunInfo
 from sparsedet.scriptable_tool import OpenReview
-from sparsedet.simulation import Behaviour, Reviewer, SimulationReport, simulate_reviews
+from sparsedet.simulation import Behaviour, Reviewer, SimulationReport, plan_reviews
 from tests.cli.command import Result, sparsedet_here
 
 IMAGES = 40
@@ -177,7 +177,7 @@ class LotProject:
         """Let the scripted reviewer review what is open."""
         reviewer = Reviewer(self.full, behaviour=Behaviour(**behaviour))
         dataset = read_coco(self.workspace.annotations)
-        return simulate_reviews(self.tool, self.review_project, dataset, reviewer, leave=leave)
+        return plan_reviews(self.tool, self.review_project, dataset, reviewer, leave=leave).submit()
 
     def boxes(self, where: Callable[[LedgerBox], bool] = lambda box: True) -> list[LedgerBox]:
         """Return boxes of the ledger."""

@@ -29,7 +29,7 @@ from sparsedet.loop.live_model import find_served_run, load_live_model
 from sparsedet.loop.round_report import review_projects
 from sparsedet.loop.settings import Settings, Source, TrainingSettings, ValidationSettings
 from sparsedet.loop.workspace import Workspace
-from sparsedet.simulation import Behaviour, Reviewer, simulate_reviews
+from sparsedet.simulation import Behaviour, Reviewer, plan_reviews
 from sparsedet.simulation.scenes import make_scenes
 from sparsedet.sparsify import load_recipe, remove_boxes
 from tests.cli.command import sparsedet, sparsedet_here
@@ -194,7 +194,7 @@ def test_the_next_round_waits_for_reviews_and_learns_from_them(
     assert open_images > 2
     # Whoever draws all that is missing makes a second round needless.
     judge = Reviewer(full, behaviour=Behaviour(draw_share=0.0))
-    reviewed = simulate_reviews(tool, review_project, dataset, judge, leave=2)
+    reviewed = plan_reviews(tool, review_project, dataset, judge, leave=2).submit()
     assert reviewed.accepted > 0
     assert reviewed.rejected > 0
 

@@ -11,7 +11,7 @@ from sparsedet.atomic_io import read_json
 from sparsedet.loop.round_sheets import stored_sheets
 from sparsedet.loop.settings import AcceptSettings, ReviewMode
 from sparsedet.sheets.arrangement import CROPS
-from sparsedet.simulation import Behaviour, Reviewer, simulate_reviews
+from sparsedet.simulation import Behaviour, Reviewer, plan_reviews
 from tests.loop.killed_push import killed_push
 from tests.loop.lot_project import ACCEPT, LotProject
 
@@ -103,7 +103,7 @@ def test_boxes_of_a_lot_that_failed_go_up_where_only_sheets_are_wanted(tmp_path:
     project.round(1)
     reviewer = Reviewer(project.full, behaviour=Behaviour(wrong_clicks=0.5, draw_share=0.0))
     dataset = read_coco(project.workspace.annotations)
-    simulate_reviews(project.tool, str(project.tool.url + "/cells/sheets"), dataset, reviewer)
+    plan_reviews(project.tool, str(project.tool.url + "/cells/sheets"), dataset, reviewer).submit()
     project.rounds.collect(project.workspace.round(1))
     rest = project.lot().rest
     assert project.lot().state == "failed"

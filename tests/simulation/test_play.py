@@ -12,9 +12,9 @@ from sparsedet.annotations import XYXY, Box, Category, Dataset, Image, read_coco
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import SparseDetError
 from sparsedet.integrations.files import FilesTool
-from sparsedet.push_modes import ToReview
+from sparsedet.push_modes import Progress, ToReview, no_progress
 from sparsedet.reviews import Review, ReviewedRegion
-from sparsedet.simulation import Reviewer, SimulationReport, plan_reviews, simulate_reviews
+from sparsedet.simulation import Reviewer, SimulationReport, plan_reviews
 
 RIGHT: XYXY = (100, 100, 200, 200)
 WRONG: XYXY = (400, 300, 500, 400)
@@ -48,8 +48,11 @@ class PutUp:
     pulled: Dataset
     """Its file names have the prefixes of another tool; the tool's ids have not."""
 
-    def simulate(self, reviewer: Reviewer, **options: Any) -> SimulationReport:
-        return simulate_reviews(self.tool, self.review_project, self.pulled, reviewer, **options)
+    def simulate(
+        self, reviewer: Reviewer, *, progress: Progress = no_progress, **options: Any
+    ) -> SimulationReport:
+        planned = plan_reviews(self.tool, self.review_project, self.pulled, reviewer, **options)
+        return planned.submit(progress)
 
     @property
     def to_review(self) -> Path:
@@ -195,12 +198,6 @@ def test_the_last_images_are_left_for_a_person(put_up: PutUp) -> None:
     assert (again.images, again.reviewed) == (2, 0)
     assert put_up.simulate(reviewer, leave=3).reviewed == 0
     assert set(put_up.reviewed()) == {"a.png"}
-
-
-def test_no_image_is_marked_complete_where_that_is_not_wanted(put_up: PutUp) -> None:
-    report = put_up.simulate(Reviewer(TRUTH), mark_complete=False)
-    assert (report.reviewed, report.complete) == (3, 0)
-    assert not any(image.complete for image in put_up.reviewed().values())
 
 
 @pytest.mark.parametrize(

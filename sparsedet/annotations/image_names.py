@@ -25,6 +25,14 @@ _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
 """The prefix that Label Studio adds to an upload."""
 
 
+def without_upload_hash(name: str) -> str:
+    """Return a name without folders as it was before Label Studio prefixed it in an upload.
+
+    Names without such a prefix stay unchanged.
+    """
+    return _UPLOADED.sub("", name)
+
+
 def original_name(file_name: str, tool_id: str | None) -> str:
     """Return the name under which people know an image, as far as its file name preserves it.
 
@@ -39,7 +47,7 @@ def original_name(file_name: str, tool_id: str | None) -> str:
     if not (tool_id and tool_id.isdecimal() and file_name.startswith(number)):
         return file_name
     name = file_name.removeprefix(number)
-    return _UPLOADED.sub("", name) or file_name
+    return without_upload_hash(name) or file_name
 
 
 def same_images(names: Sequence[str], others: Sequence[str]) -> list[int | None]:

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from sparsedet.annotations.image_names import IMAGE_SUFFIXES
+from sparsedet.annotations.image_names import IMAGE_SUFFIXES, without_upload_hash
 from sparsedet.formats import SPLIT_NAMES, canonical_split
 from sparsedet.loop.workspace import Workspace, enclosing
 from sparsedet.mining.detection_file import IMAGES_SUFFIX
@@ -283,7 +283,8 @@ def _is_rooted(name: str) -> bool:
 def _ends(name: str) -> Iterator[str]:
     """Yield a name without its first folder, without its first two, ...
 
-    If it may be quoted as in an address (`a%20b.jpg`), the same and the whole follow unquoted.
+    If it may be quoted as in an address (`a%20b.jpg`), the same and the whole follow unquoted. Last
+    is the name without the prefix of an upload: Label Studio can export COCO without images.
     """
     if "://" in name:
         with suppress(ValueError):  # brackets without an IPv6 address
@@ -297,6 +298,8 @@ def _ends(name: str) -> Iterator[str]:
         parts = [part for part in plain.split("/") if part]
         for start in range(len(parts)):
             yield "/".join(parts[start:])
+    if parts and (original := without_upload_hash(parts[-1])) != parts[-1]:
+        yield original
 
 
 _SEARCHES: tuple[Callable[[Path], Callable[[str], object]], ...] = (

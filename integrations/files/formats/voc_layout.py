@@ -13,7 +13,7 @@ from sparsedet.annotations.faults import (
     Faults,
     FaultyEntryError,
 )
-from sparsedet.annotations.image_names import IMAGE_SUFFIXES
+from sparsedet.annotations.image_names import IMAGE_SUFFIXES, without_upload_hash
 from sparsedet.errors import AnnotationError
 from sparsedet.formats import SPLIT_NAMES, canonical_split, match_split
 from sparsedet.reading import read_text
@@ -83,6 +83,22 @@ class VocFolder:
         return [name for name in self.image_files if stem(name) not in taken]
 
     @cached_property
+    def _originals(self) -> Mapping[str, str]:
+        """These images by xml file, if its name is theirs after an upload to Label Studio."""
+        images: dict[str, list[str]] = {}
+        for name in self._without_own:
+            images.setdefault(PurePosixPath(name).stem, []).append(name)
+        files: dict[str, list[str]] = {}
+        for xml in self.xml_files:
+            if (plain := without_upload_hash(PurePosixPath(xml).stem)) in images:
+                files.setdefault(plain, []).append(xml)
+        return {
+            own[0]: images[plain][0]
+            for plain, own in files.items()
+            if len(own) == len(images[plain]) == 1
+        }
+
+    @cached_property
     def _alike(self) -> Mapping[str, str]:
         """These images, by names that they are alike to."""
         return only(self._without_own)
@@ -135,6 +151,8 @@ class VocFolder:
         elsewhere = self._by_base.get(PurePosixPath(xml).stem, ())
         if len(elsewhere) == 1 and self.annotations != self.images:
             return elsewhere[0]
+        if (original := self._originals.get(xml)) is not None:
+            return original
         raise FaultyEntryError(
             LABELS_WITHOUT_IMAGE,
             f"{where}: its image is not in {self.images}, neither {stem(xml)}.* nor "
@@ -146,7 +164,8 @@ class VocFolder:
         return (
             self._by_stem.get(stem(xml))
             or self._alike_stems.get(alike(stem(xml)))
-            or self._by_base.get(PurePosixPath(xml).stem, ())
+            or self._by_base.get(PurePosixPath(xml).stem)
+            or ([self._originals[xml]] if xml in self._originals else ())
         )
 
     def xml_of(self, image: str) -> Path:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from sparsedet.annotations.image_names import without_upload_hash
 from sparsedet.errors import AnnotationError
 from sparsedet.wording import counted
 
@@ -167,14 +168,21 @@ class _Search:
         return found
 
     def by_name(self, names: Sequence[str]) -> dict[str, Path | None]:
-        """Return label files with the same name as an image in any folder, if unique."""
+        """Return label files with the same name as an image in any folder, if unique.
+
+        Those of uploads to Label Studio, which can export them without images, have a prefix.
+        """
         same: dict[str, list[str]] = defaultdict(list)
+        prefixed: dict[str, list[str]] = defaultdict(list)
         for file in self.files:
             if _is_labels(self.root / file):
-                same[alike(PurePosixPath(file).stem)].append(file)
+                own_name = PurePosixPath(file).stem
+                same[alike(own_name)].append(file)
+                prefixed[alike(without_upload_hash(own_name))].append(file)
         found: dict[str, Path | None] = {}
         for name in names:
-            own = same.get(alike(PurePosixPath(name).stem), [])
+            key = alike(PurePosixPath(name).stem)
+            own = same.get(key) or prefixed.get(key, [])
             # Of several, the one in the same folder: labels of `train/a.jpg` in `txt/train/a.txt`.
             inner = [file for file in own if alike(file).endswith(alike(f"/{stem(name)}.txt"))]
             one = own if len(own) == 1 else inner

@@ -1,15 +1,12 @@
 """Which image a task of a Label Studio export shows, and the names that its file may have."""
 
-import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from sparsedet.annotations.image_names import IMAGE_SUFFIXES
+from sparsedet.annotations.image_names import IMAGE_SUFFIXES, without_upload_hash
 
-_UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
-"""Prefix that Label Studio adds to the name of an upload."""
 _LOCAL_FILES = "/data/local-files"
 """Address of files that Label Studio serves itself; `d` is their path."""
 _IMAGE_KEYS = ("image", "img", "url", "image_url", "file_name", "filename")
@@ -26,7 +23,7 @@ def image_names(data: Mapping[str, Any]) -> list[str]:
     last = PurePosixPath(path).name
     # A server's own folders are meaningless; those of a storage may match those of the images.
     names = [last] if address.startswith("/data/upload/") else [path, last]
-    return [name for name in dict.fromkeys((*names, _UPLOADED.sub("", last))) if name]
+    return [name for name in dict.fromkeys((*names, without_upload_hash(last))) if name]
 
 
 def image_keys(data: Mapping[str, Any]) -> list[str]:
@@ -35,7 +32,7 @@ def image_keys(data: Mapping[str, Any]) -> list[str]:
     shown = [key for key, value in data.items() if _is_text(value) and _is_image(value)]
     keys = dict.fromkeys((*named[:1], *shown))
     # The name of an image may also be given on its own.
-    by_name = {_UPLOADED.sub("", PurePosixPath(_path(data[k])).name): k for k in reversed(keys)}
+    by_name = {without_upload_hash(PurePosixPath(_path(data[k])).name): k for k in reversed(keys)}
     return [key for key in keys if key in by_name.values()]
 
 

@@ -21,6 +21,8 @@ _COCO = re.compile(
 _NAMES = re.compile(rb"""^["']?names["']?\s*:""", re.MULTILINE)
 _YOLO = re.compile(rb"\s*\d+(?:\.0*)?(?:\s+-?[\d.e-]+){4,}\s*$", re.MULTILINE)
 _ADVICE = "export the data as COCO, Pascal VOC, YOLO or CVAT XML"
+_CSV_ADVICE = "name them filename, class, xmin, ymin, xmax, ymax"
+_UNKNOWN_COLUMNS = "a csv of boxes with unknown columns"
 _NUMBER = rb"-?\d+(?:\.\d+)?"
 _MARKS = (
     (".json", rb'"vid_list"\s*:|__VIA_PROJECT_ID__', "a project of VIA 3"),
@@ -45,13 +47,16 @@ _MARKS = (
     (".jsonl", rb"^\s*\{", "JSON Lines"),
     (".manifest", rb'"source-ref"', "a manifest of SageMaker"),
     (".csv", rb"^ImageID,.*LabelName", "Open Images' labels of whole images (--image-labels)"),
-    (".csv", rb"^[^\n]*(annotation_id|lead_time)", "a csv of Label Studio (its JSON is read)"),
+    (".csv", rb"\A[^\n]*(annotation_id|lead_time)", "a csv of Label Studio (its JSON is read)"),
+    (".tsv", rb"\A[^\n]*(annotation_id|lead_time)", "a tsv of Label Studio (its JSON is read)"),
+    (".tsv", rb"\A[^\n]*\t", "a table with tabs (csv files with tabs are read)"),
     (".csv", rb"region_shape_attributes", "a csv of VIA (its JSON is read)"),
     (".csv", rb"^(TRAIN|TEST|VALIDATION?|UNASSIGNED),", "a csv of Google's AutoML"),
     (
         ".csv",
-        rb"(?i)(xmin|x_min|x1|x_?cent|cent\w*_?x\b).*(ymin|y_min|y1|y_?cent|cent\w*_?y\b)",
-        "a csv of boxes with unknown columns",
+        rb"(?i)\A[^\n]*(?:x_?(?:min|[01]|cent)|cent\w*_?x\b|\bleft\b|b?box)[^\n]*"
+        rb"(?:y_?(?:min|[01]|cent)|cent\w*_?y\b|\btop\b|\bclass|\blabel)",
+        _UNKNOWN_COLUMNS,
     ),
     (".txt", rb"^[A-Za-z_]+(?: " + _NUMBER + rb"){14,15} *\r?$", "KITTI's labels"),
     (
@@ -109,6 +114,8 @@ def _marked(file: Path, where: str = "") -> str | None:
     marks = [(mark, name) for own, mark, name in _MARKS if own == suffix]
     head = _head(file) if marks else b""
     name = next((name for mark, name in marks if re.search(mark, head, re.MULTILINE)), None)
+    if name == _UNKNOWN_COLUMNS:
+        return f"looks like {name}{where}; {_CSV_ADVICE}"
     return name and f"looks like {name}{where}, which is not supported; {_ADVICE}"
 
 

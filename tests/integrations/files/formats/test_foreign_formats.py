@@ -32,7 +32,8 @@ WIDER = "0--Parade/a.jpg\n1\n449 330 122 149 0 0 0 0 0 0 \n"
         ("a.csv", "id,annotation_id,image,label\n", "a csv of Label Studio"),
         ("a.csv", "filename,region_count,region_shape_attributes\n", "a csv of VIA"),
         ("a.csv", "TRAIN,gs://pets/a.jpg,cat,0.1,0.2,,,0.3,0.4,,\n", "a csv of Google's AutoML"),
-        ("a.csv", "picture,xmin,ymin,xmax,ymax\n", "a csv of boxes with unknown columns"),
+        ("export.tsv", "id\tannotation_id\timage\tlabel\n", "a tsv of Label Studio"),
+        ("boxes.tsv", "filename\txmin\tymin\n", "a table with tabs"),
         ("ds0/ann/a.jpg.json", json.dumps(SUPERVISELY), "Supervisely's JSON"),
         ("annotations/default.json", json.dumps(DATUMARO), "Datumaro's JSON"),
         ("annotations/a.json", json.dumps(DARWIN), "V7 Darwin's JSON"),
@@ -65,6 +66,22 @@ def test_other_formats_are_named(
         write_image(tmp_path / "images/a.jpg")
     with pytest.raises(AnnotationError, match=f"looks like {name}.* is not supported; export the"):
         read_dataset(tmp_path, faults=Faults(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("file", "columns"),
+    [
+        ("a.csv", "picture,xmin,ymin,xmax,ymax"),
+        ("labels/a.csv", "picture,kind,x_1,y_1,x_2,y_2"),
+        ("csv/train/a.csv", "img_file;Left;Top;W;H"),
+        ("a.csv", "picture,bounding_box,class"),
+    ],
+)
+def test_columns_of_a_csv_are_named(file: str, columns: str, tmp_path: Path) -> None:
+    write(tmp_path, file, f"{columns}\n")
+    write_image(tmp_path / "images/a.jpg")
+    with pytest.raises(AnnotationError, match=r"with unknown columns.*; name them filename, class"):
+        read_dataset(tmp_path)
 
 
 @pytest.mark.parametrize(

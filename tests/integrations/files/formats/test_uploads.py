@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sparsedet.annotations import Dataset
 from sparsedet.annotations.faults import Faults
 from sparsedet.errors import AnnotationError
 from sparsedet.formats import read_dataset
@@ -38,12 +39,19 @@ def export(folder: Path, format: str, names: list[str]) -> None:
             write(folder, f"labels/{name}.txt", box)
 
 
+def read(folder: Path) -> Dataset:
+    faults = Faults(folder)
+    dataset = read_dataset(folder, faults=faults).dataset
+    faults.check()
+    return dataset
+
+
 @pytest.mark.parametrize("format", ["coco", "voc", "yolo"])
 def test_the_files_that_were_uploaded_are_the_images(format: str, tmp_path: Path) -> None:
     export(tmp_path, format, ["3f2a1c9d-a", "0b5c6d7e-b"])
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         write_image(tmp_path / "images" / name)
-    dataset = read_dataset(tmp_path, faults=Faults(tmp_path)).dataset
+    dataset = read(tmp_path)
     names = {image.id: image.file_name for image in dataset.images}
     boxes = {names[box.image_id]: box.xyxy for box in dataset.boxes}
     assert boxes == dict.fromkeys(("a.jpg", "b.jpg"), pytest.approx((10, 10, 30, 30)))
@@ -54,5 +62,4 @@ def test_one_file_is_not_the_image_of_two_uploads(format: str, tmp_path: Path) -
     export(tmp_path, format, ["3f2a1c9d-a", "0b5c6d7e-a"])
     write_image(tmp_path / "images/a.jpg")
     with pytest.raises(AnnotationError, match=r"no label file|image is not in|not in .*images"):
-        read_dataset(tmp_path, faults=(faults := Faults(tmp_path)))
-        faults.check()
+        read(tmp_path)

@@ -12,7 +12,7 @@ from sparsedet.annotations import XYXY, Box, Category, Dataset, Image, read_coco
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.errors import SparseDetError
 from sparsedet.integrations.files import FilesTool
-from sparsedet.push_modes import Progress, ToReview, no_progress
+from sparsedet.push_modes import ToReview, no_progress
 from sparsedet.reviews import Review, ReviewedRegion
 from sparsedet.simulation import Reviewer, SimulationReport, plan_reviews
 
@@ -48,9 +48,8 @@ class PutUp:
     pulled: Dataset
     """Its file names have the prefixes of another tool; the tool's ids have not."""
 
-    def simulate(
-        self, reviewer: Reviewer, *, progress: Progress = no_progress, **options: Any
-    ) -> SimulationReport:
+    def simulate(self, reviewer: Reviewer, **options: Any) -> SimulationReport:
+        progress = options.pop("progress", no_progress)
         planned = plan_reviews(self.tool, self.review_project, self.pulled, reviewer, **options)
         return planned.submit(progress)
 

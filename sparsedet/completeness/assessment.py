@@ -63,7 +63,7 @@ class Assessment:
     """See `marking_rate`."""
     missing: Count | None
     """Expected missing objects among the next model's candidates; None: none are expected."""
-    looks: Mapping[int, Sequence[float]]
+    embeddings: Mapping[int, Sequence[float]]
     """Image id -> the model's embedding of the image, where known."""
 
     @property
@@ -171,7 +171,7 @@ def assess(
         audited,
         marking,
         missing.count,
-        content.looks,
+        content.embeddings,
     )
 
 

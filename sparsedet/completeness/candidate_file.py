@@ -44,8 +44,8 @@ class CandidateFile:
     """Share of these on images without a review."""
     marking: float = 0.0
     """The chance that reviewers mark an image with nothing missing, by earlier rounds."""
-    looks: Mapping[int, Sequence[float]] = field(default_factory=dict)
-    """Image id -> `Detections.look`."""
+    embeddings: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    """Image id -> `Detections.embedding`."""
 
 
 def write_candidates(content: CandidateFile, path: Path) -> None:
@@ -71,7 +71,9 @@ def write_candidates(content: CandidateFile, path: Path) -> None:
             if earlier is None
             else {one.name: getattr(earlier, one.name).tolist() for one in fields(earlier)},
             "ratio": None if content.ratio is None else [content.ratio.shape, content.ratio.rate],
-            "looks": {str(id): [round(v, 4) for v in look] for id, look in content.looks.items()},
+            "looks": {
+                str(id): [round(v, 4) for v in vector] for id, vector in content.embeddings.items()
+            },
             "candidates": columns,
         },
     )
@@ -112,7 +114,7 @@ def read_candidates(path: Path) -> CandidateFile:
             missing=None if missing is None else Count(*map(float, missing)),
             unreviewed=float(content.get("unreviewed", 1.0)),  # not in older files
             marking=float(content.get("marking", 0.0)),  # not in older files
-            looks={int(id): list(map(float, v)) for id, v in content.get("looks", {}).items()},
+            embeddings={int(id): list(map(float, v)) for id, v in content.get("looks", {}).items()},
         )
     except ODD_VALUES as error:
         raise SparseDetError(

@@ -57,7 +57,7 @@ class Proposals:
     """Category id -> expected number of right ones among these."""
     suspicions: tuple[Suspicion, ...] = ()
     """Annotations that look wrong, the most certain first."""
-    looks: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    embeddings: Mapping[int, Sequence[float]] = field(default_factory=dict)
     """Image id -> the model's embedding of the image."""
 
 
@@ -122,7 +122,7 @@ def mine_proposals(
     """
     info = run.info()
     config = detection_config(config.with_values({"MODEL.DEVICE": device}))
-    model = build_for_inference(config.node, run.finished_model(), device)
+    model = build_for_inference(config.node, run.finished_model(), device, info.names)
     detections = detect_all(
         model, config, dataset.images, images, class_ids(info, dataset), on_image
     )
@@ -203,7 +203,7 @@ def propose(
         {id: int(chosen.sum()) for id, chosen in held.items()},
         {id: float(chances[chosen].sum()) for id, chosen in held.items()},
         find_suspicions(detections, dataset, hidden),
-        {d.image_id: d.look.tolist() for d in detections if d.look is not None},
+        {d.image_id: d.embedding.tolist() for d in detections if d.embedding is not None},
     )
 
 

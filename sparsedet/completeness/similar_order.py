@@ -13,7 +13,9 @@ _NEAR = 24
 """Size of the groups within which images are reordered."""
 
 
-def alike_together(image_ids: Sequence[int], looks: Mapping[int, Sequence[float]]) -> list[int]:
+def alike_together(
+    image_ids: Sequence[int], embeddings: Mapping[int, Sequence[float]]
+) -> list[int]:
     """Return a queue's images in an order in which neighbours look alike.
 
     Each group keeps its first image; after that, each image is followed by the most similar one
@@ -21,30 +23,29 @@ def alike_together(image_ids: Sequence[int], looks: Mapping[int, Sequence[float]
 
     Args:
         image_ids: in queue order.
-        looks: image id -> its embedding, see `Detections.look`; images without one come last in
-            their group.
+        embeddings: image id -> `Detections.embedding`; images without one come last in their group.
     """
     order: list[int] = []
     for start in range(0, len(image_ids), _NEAR):
         group = image_ids[start : start + _NEAR]
-        known = [id for id in group if id in looks]
-        order += _chain(known, np.array([looks[id] for id in known]))
-        order += [id for id in group if id not in looks]
+        known = [id for id in group if id in embeddings]
+        order += _chain(known, np.array([embeddings[id] for id in known]))
+        order += [id for id in group if id not in embeddings]
     return order
 
 
-def _chain(image_ids: Sequence[int], looks: NDArray[np.float64]) -> list[int]:
+def _chain(image_ids: Sequence[int], embeddings: NDArray[np.float64]) -> list[int]:
     """Return the images ordered greedily: each is followed by the most similar one left.
 
     Args:
         image_ids: the first one stays first.
-        looks: their embeddings, shape (N, D).
+        embeddings: their embeddings, shape (N, D).
     """
     if not image_ids:
         return []
     left = list(range(1, len(image_ids)))
     chain = [0]
     while left:
-        distances = np.linalg.norm(looks[left] - looks[chain[-1]], axis=1)
+        distances = np.linalg.norm(embeddings[left] - embeddings[chain[-1]], axis=1)
         chain.append(left.pop(int(distances.argmin())))
     return [image_ids[row] for row in chain]

@@ -9,8 +9,8 @@ from sparsedet.annotations import Dataset, read_coco
 from sparsedet.annotations.mined_boxes import MinedBox, meta_path, read_mined
 from sparsedet.atomic_io import read_json
 from sparsedet.errors import SparseDetError
-from sparsedet.loop.elsewhere import clear_elsewhere
 from sparsedet.loop.lots import collect_and_settle
+from sparsedet.loop.other_modes import clear_other_modes
 from sparsedet.loop.pushing import Pusher, UpForReview, up_for_review
 from sparsedet.loop.reviews import Say
 from sparsedet.loop.round_sheets import pictures_of
@@ -75,7 +75,7 @@ def push_file(
         layouts = [*arrange(boxes, dataset), *arrange(older, dataset)]
         folder = ledger.path.parent / "sheets"
         sheets = pictures_of(layouts, dataset, pusher.images, folder, pusher.progress)
-    deleted = clear_elsewhere(pusher, dataset, wanted, model_version=version, dry_run=dry_run)
+    deleted = clear_other_modes(pusher, dataset, wanted, model_version=version, dry_run=dry_run)
     report, new = pusher.push(
         dataset, wanted, model_version=version, sheets=sheets, dry_run=dry_run
     )

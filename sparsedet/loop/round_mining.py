@@ -83,7 +83,7 @@ def mine_round(
             missing=missing,
             unreviewed=unreviewed,
             marking=previous.marking if previous else 0.0,
-            looks=found.looks,
+            embeddings=found.embeddings,
         ),
         folder.candidates,
     )

@@ -114,7 +114,7 @@ def plan_round(
     shown = [b for b in planner.boxes if b.image_id in judged and b.region_id not in held]
     opened = {entry.image_id: entry for entry in queue if not entry.on_sheets}
     return RoundPlan(
-        tuple(opened[id] for id in alike_together(list(opened), found.looks)),
+        tuple(opened[id] for id in alike_together(list(opened), found.embeddings)),
         tuple(shown),
         audit,
         frozenset(box.region_id for box in shown if box.image_id in on_sheets),

@@ -12,7 +12,7 @@ from sparsedet.annotations import Image
 from sparsedet.config.training_config import TrainingConfig
 from sparsedet.errors import AnnotationError
 from sparsedet.mining.detections import Detections
-from sparsedet.mining.looks import looking
+from sparsedet.mining.image_embeddings import collected_embeddings
 from sparsedet.modeling.checkpoint import too_little_memory
 from sparsedet.modeling.inputs import InferenceInput, PixelCache, UInt8Image
 from sparsedet.modeling.tiles import Tile, is_cut, merge, views_of
@@ -94,7 +94,7 @@ def _on_view(
     ids: NDArray[np.int64],
 ) -> Detections:
     """Detect on resized `pixels` of a view; boxes are in pixels of the image."""
-    with torch.inference_mode(), looking(model) as looks:
+    with torch.inference_mode(), collected_embeddings(model) as embeddings:
         given = at_test.of_resized(pixels, *view_size(image, view))
         try:
             found = model([given])[0]["instances"].to("cpu")
@@ -111,7 +111,7 @@ def _on_view(
         scores=found.scores.numpy().astype(np.float64),
         category_ids=ids[found.pred_classes.numpy()],
         object_scores=found.object_scores.numpy().astype(np.float64),
-        look=looks[-1] if looks else None,
+        embedding=embeddings[-1] if embeddings else None,
     )
 
 
@@ -128,7 +128,7 @@ def _merged(parts: Sequence[Detections], views: Sequence[Tile | None], image: Im
         np.concatenate([part.scores for part in parts]),
         np.concatenate([part.category_ids for part in parts]),
         np.concatenate([part.object_scores for part in parts]),
-        parts[0].look,
+        parts[0].embedding,
     )
     found = everything.boxes, everything.scores, everything.category_ids
     numbers = np.repeat(np.arange(len(parts)), [len(part.scores) for part in parts])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sparsedet.annotations.model import Image
 
-LOOK = 16
+EMBEDDING_SIZE = 16
 """Length of an image embedding."""
 
 
@@ -25,8 +25,8 @@ class Detections:
     """Shape (N,): ids of the dataset's categories."""
     object_scores: NDArray[np.float64]
     """Shape (N,): probability of an object of any class, at least the score."""
-    look: NDArray[np.float64] | None = None
-    """Shape (`LOOK`,): the model's embedding of the whole image; None: unknown."""
+    embedding: NDArray[np.float64] | None = None
+    """Shape (`EMBEDDING_SIZE`,): the model's embedding of the whole image; None: unknown."""
 
     def select(self, keep: NDArray[Any]) -> "Detections":
         """Return the detections at `keep`, a mask or an index."""
@@ -36,7 +36,7 @@ class Detections:
             self.scores[keep],
             self.category_ids[keep],
             self.object_scores[keep],
-            self.look,
+            self.embedding,
         )
 
     def of_open_classes(self, image: Image) -> "Detections":

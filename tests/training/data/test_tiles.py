@@ -155,9 +155,9 @@ def test_without_tiles_detection_is_as_ever_and_looks_stay(scenes: Scenes) -> No
     on = config.with_values({"INPUT.TILE": 160})
     (tiled,) = detect(model, on, images, scenes.images, range(1, 11))
     assert len(tiled.boxes) != len(whole.boxes)
-    assert whole.look is not None
-    assert tiled.look is not None
-    assert np.array_equal(whole.look, tiled.look)
+    assert whole.embedding is not None
+    assert tiled.embedding is not None
+    assert np.array_equal(whole.embedding, tiled.embedding)
     assert (np.diff(tiled.scores) <= 0).all()
 
 

@@ -7,7 +7,7 @@ from sparsedet.loop.pushing import Pusher, UpForReview
 from sparsedet.push_modes import ModeName
 
 
-def clear_elsewhere(
+def clear_other_modes(
     pusher: Pusher,
     dataset: Dataset,
     wanted: UpForReview,

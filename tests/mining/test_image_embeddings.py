@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from sparsedet.annotations import read_image
 from sparsedet.mining.detect import detect
-from sparsedet.mining.detections import LOOK
+from sparsedet.mining.detections import EMBEDDING_SIZE
 from tests.conftest import Scenes
 from tests.training.short_runs import untrained_model
 
 
-def test_alike_images_look_alike(scenes: Scenes, tmp_path: Path) -> None:
+def test_alike_images_have_close_embeddings(scenes: Scenes, tmp_path: Path) -> None:
     first, other = scenes.dataset.images[:2]
     folder = tmp_path / "images"
     shutil.copytree(scenes.images, folder)
@@ -26,13 +26,13 @@ def test_alike_images_look_alike(scenes: Scenes, tmp_path: Path) -> None:
         assert cv2.imwrite(str(folder / name), pixels)
     images = [first, *(replace(first, file_name=name) for name in copies), other]
     model, config = untrained_model()
-    looks: list[NDArray[np.float64]] = []
+    embeddings: list[NDArray[np.float64]] = []
     for found in detect(model, config, images, folder, range(1, 11)):
-        assert found.look is not None
-        assert found.look.shape == (LOOK,)
-        looks.append(found.look)
-    first_look, twin, noisy_look, other_look = looks
-    assert np.allclose(first_look, twin, atol=1e-5)
-    near, far = (float(np.linalg.norm(first_look - look)) for look in (noisy_look, other_look))
+        assert found.embedding is not None
+        assert found.embedding.shape == (EMBEDDING_SIZE,)
+        embeddings.append(found.embedding)
+    own, twins, with_noise, of_other = embeddings
+    assert np.allclose(own, twins, atol=1e-5)
+    near, far = (float(np.linalg.norm(own - one)) for one in (with_noise, of_other))
     assert near < far / 2
     assert not model.backbone._forward_hooks  # type: ignore[union-attr]

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from sparsedet.mining.detections import LOOK
+from sparsedet.mining.detections import EMBEDDING_SIZE
 
 
 @contextmanager
-def looking(model: nn.Module) -> Iterator[list[NDArray[np.float64]]]:
+def collected_embeddings(model: nn.Module) -> Iterator[list[NDArray[np.float64]]]:
     """Collect the embeddings of the images that go through a model's backbone, one by one.
 
     The mean of the coarsest feature map, at unit length, in a fixed random projection (Johnson and
@@ -41,5 +41,5 @@ def looking(model: nn.Module) -> Iterator[list[NDArray[np.float64]]]:
 
 
 def _projected(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    matrix = np.random.default_rng(len(vector)).standard_normal((LOOK, len(vector)))
-    return np.asarray(matrix @ vector / LOOK**0.5)
+    matrix = np.random.default_rng(len(vector)).standard_normal((EMBEDDING_SIZE, len(vector)))
+    return np.asarray(matrix @ vector / EMBEDDING_SIZE**0.5)

@@ -35,6 +35,11 @@ class RunInfo:
     validation_images: str | None = None
     """The image folder of the validation data, absolute; None: none was given."""
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the classes, in the order of the model's outputs."""
+        return [name for _, name in self.classes]
+
 
 class _InfoFile(BaseModel):
     """Schema of `run.json`; see `RunInfo`."""
@@ -221,9 +226,9 @@ def class_ids(info: RunInfo, dataset: Dataset) -> list[int]:
     Raises:
         RunError: when the dataset's categories differ from those of the training.
     """
-    check_classes([name for _, name in info.classes], dataset, "the data")
+    check_classes(info.names, dataset, "the data")
     by_name: dict[str, Category] = {category.name: category for category in dataset.categories}
-    return [by_name[name].id for _, name in info.classes]
+    return [by_name[name].id for name in info.names]
 
 
 def with_common_classes(

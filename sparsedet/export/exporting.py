@@ -2,7 +2,7 @@
 
 import mmap
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, get_args
@@ -53,7 +53,7 @@ def export_run(run: RunFolder, target: Path, format: Format) -> Path:
     _check_replaceable(described, "model card", lambda data: data[: len(_TITLE)] == _TITLE)
     config = read_config(run.config).with_values({"MODEL.DEVICE": "cpu"})
     card = ModelCard.of_run(run, config)
-    model = traceable(config, run.finished_model())
+    model = traceable(config, run.finished_model(), run.info().names)
     # Two images: a trace with one may turn the batch size into a constant.
     size = config.input.at_test().size(*_example_size(config))
     example = torch.randint(0, 255, (2, 3, *size), dtype=torch.uint8)
@@ -68,13 +68,15 @@ def export_run(run: RunFolder, target: Path, format: Format) -> Path:
     return described
 
 
-def traceable(config: TrainingConfig, weights: Path) -> TraceableDetector:
-    """Return a model that exporters can trace, with its weights.
+def traceable(
+    config: TrainingConfig, weights: Path, names: Sequence[str] | None = None
+) -> TraceableDetector:
+    """Return a model that exporters can trace, with its weights; see `load_weights`.
 
     Excludes the kernels of `modeling.cpu`, which are custom Python code.
     """
     model: nn.Module = build_model(config.node)
-    load_weights(model, weights)
+    load_weights(model, weights, names)
     return TraceableDetector(model.eval()).eval()
 
 

@@ -128,7 +128,7 @@ def load_live_model(served: ServedRun, device: str) -> LiveModel:
     """
     info = served.run.info()
     config = detection_config(read_config(served.run.config).with_values({"MODEL.DEVICE": device}))
-    model = build_for_inference(config.node, served.run.finished_model(), device)
+    model = build_for_inference(config.node, served.run.finished_model(), device, info.names)
     fitted, selection = _calibration(served, info)
     return LiveModel(model, config, info, fitted, selection)
 

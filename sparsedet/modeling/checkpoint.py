@@ -1,7 +1,8 @@
 """Read and write weights: no pickles that could run code, no partial files."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -104,19 +105,34 @@ def class_count(weights: Mapping[str, Tensor]) -> int | None:
     return len(weights[_CLASS_SCORES]) - 1 if _CLASS_SCORES in weights else None
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def load_weights(model: nn.Module, path: Path, names: Sequence[str] | None = None) -> None:
     """Load a model's weights, all of which have to fit.
 
+    Args:
+        model: gets the weights.
+        path: their file.
+        names: the classes of the model's outputs according to the run; None: not known.
+
     Raises:
-        RunError: when the file is not a checkpoint, or naming the first parameters that differ.
+        RunError: when the file is not a checkpoint, naming the first parameters that differ, or
+            when the model was trained on other classes, or on these in another order.
     """
-    weights = weights_of(load(path))
+    state = load(path)
+    weights = weights_of(state)
     expected = model.state_dict()
     theirs, ours = class_count(weights), class_count(expected)
     if theirs is not None and ours is not None and theirs != ours:
         trained = counted(theirs, "class", "classes")
         raise RunError(
             f"{path}: a model with {trained}, but the configuration and its data have {ours}"
+        )
+    trained_on = class_names(state)
+    if names is not None and trained_on is not None and trained_on != [*names]:
+        pairs = enumerate(zip_longest(trained_on, names, fillvalue="none"), start=1)
+        number, (own, other) = next(one for one in pairs if one[1][0] != one[1][1])
+        raise RunError(
+            f"{path}: its class {number} is {own}, but {other} in the run's list of classes; "
+            "restore run.json, or train again"
         )
     differing = {
         "not in the file": [name for name in expected if name not in weights],
@@ -161,13 +177,15 @@ def build(cfg: CfgNode) -> nn.Module:
     return model
 
 
-def build_for_inference(cfg: CfgNode, weights: Path, device: str) -> nn.Module:
-    """Return the configured model with its weights, in inference mode."""
+def build_for_inference(
+    cfg: CfgNode, weights: Path, device: str, names: Sequence[str] | None = None
+) -> nn.Module:
+    """Return the configured model with its weights, in inference mode; see `load_weights`."""
     cfg = cfg.clone()
     cfg.defrost()
     cfg.MODEL.DEVICE = device
     model = build(cfg)
-    load_weights(model, weights)
+    load_weights(model, weights, names)
     return model.eval()
 
 

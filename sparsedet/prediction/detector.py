@@ -68,7 +68,8 @@ class Detector:
         info = folder.info()
         config = read_config(folder.config)
         weights = folder.finished_model()
-        return cls(build_for_inference(config.node, weights, choose_device(device)), config, info)
+        model = build_for_inference(config.node, weights, choose_device(device), info.names)
+        return cls(model, config, info)
 
     @property
     def run_id(self) -> str:

@@ -13,7 +13,8 @@ def make_random_run(root: Path) -> Path:
     folder = RunFolder(root)
     model, config = untrained_model()
     classes = [(number + 3, str(number)) for number in range(10)]
-    checkpoint.save({"model": model.state_dict()}, folder.model)
+    info = RunInfo("run-1", "plain", 1, "train.json", "images", classes, "0")
+    checkpoint.save({"model": model.state_dict(), checkpoint.CLASSES: info.names}, folder.model)
     write_text(folder.config, config.dump())
-    folder.write_info(RunInfo("run-1", "plain", 1, "train.json", "images", classes, "0"))
+    folder.write_info(info)
     return root

@@ -11,6 +11,7 @@ from sparsedet.annotations import read_upright
 from sparsedet.atomic_io import write_json
 from sparsedet.config.training_config import read_config
 from sparsedet.errors import PredictionError, RunError
+from sparsedet.export.exporting import export_run
 from sparsedet.mining.detect import detect
 from sparsedet.modeling.checkpoint import build_for_inference
 from sparsedet.prediction.detector import Detector, as_bgr
@@ -56,6 +57,16 @@ def test_classes_that_do_not_fit_the_model_are_refused(
     write_json(damaged.info_file, {**content, "classes": classes})
     with pytest.raises(RunError, match=rf"run\.json: {said}"):
         Detector.load(damaged.root, "cpu")
+
+
+def test_classes_in_another_order_than_the_models_are_refused(run: Path, tmp_path: Path) -> None:
+    damaged = RunFolder(Path(shutil.copytree(run, tmp_path / "run")))
+    content = read_json(damaged.info_file)
+    write_json(damaged.info_file, {**content, "classes": content["classes"][::-1]})
+    with pytest.raises(RunError, match=r"model\.pth: its class 1 is 0, but 9 in .*run\.json"):
+        Detector.load(damaged.root, "cpu")
+    with pytest.raises(RunError, match=r"its class 1 is 0, but 9"):
+        export_run(damaged, tmp_path / "model.pt", "torchscript")
 
 
 def same(one: Found, other: Found) -> bool:

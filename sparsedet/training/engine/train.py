@@ -304,8 +304,7 @@ def _finish(run: RunFolder, info: RunInfo, weights: Weights) -> None:
     from sparsedet.training.engine.loss_curves import write_curves
 
     write_curves(run)
-    names = [name for _, name in info.classes]
-    checkpoint.save({"model": weights, checkpoint.CLASSES: names}, run.model)
+    checkpoint.save({"model": weights, checkpoint.CLASSES: info.names}, run.model)
 
 
 def choose_device(wanted: str) -> str:

@@ -87,7 +87,7 @@ def evaluate_run(
     """Evaluate the run's finished model on the readable images of a dataset."""
     info = run.info()
     class_ids(info, dataset)  # before the model is built
-    model = build_for_inference(config.node, run.finished_model(), device)
+    model = build_for_inference(config.node, run.finished_model(), device, info.names)
     if not is_federated(dataset):
         warn_of_crowds(dataset)
     found = detect_readable(model, config, info, dataset, images, on_image=on_image)

@@ -1,10 +1,12 @@
 """Downloads images of tasks into a folder with a thread pool; each file is complete or absent."""
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from sparsedet.annotations import upright_size
@@ -30,6 +32,8 @@ THREADS = 6
 _WHAT = "downloading images"
 _GIVE_UP_AFTER = 20
 """Further failures to wait for once a pull can't succeed, to count them."""
+_AGAIN_AFTER = 2.0
+"""Seconds after the others until images that a server failed to send are requested again."""
 
 
 @dataclass
@@ -79,16 +83,19 @@ def bring_images(
     missing = [id for id in addresses if id not in done.images]
     with connection.request(_WHAT), WebImages(connection, options, THREADS) as web:
         fetcher = _Fetcher(connection.url, cache, web, options)
+        run = partial(
+            _run_all,
+            lambda id: fetcher.bring(id, addresses[id]),
+            done=done,
+            total=len(addresses),
+            most_failures=None if most_failures is None else most_failures + _GIVE_UP_AFTER,
+            progress=progress,
+            stop=web.stop,
+        )
         try:
-            _run_all(
-                lambda id: fetcher.bring(id, addresses[id]),
-                missing,
-                done,
-                len(addresses),
-                None if most_failures is None else most_failures + _GIVE_UP_AFTER,
-                progress,
-                web.stop,
-            )
+            if run(missing) and (failed := fetcher.failed(done)):
+                time.sleep(_AGAIN_AFTER)
+                run(failed)
         except ServerGoneError as error:
             raise error.cause from None
         finally:
@@ -134,6 +141,7 @@ class _Fetcher:
         Raises:
             Unreadable: if it is unavailable.
         """
+        self.kept.pop(id, None)
         there = self._cache.intact(id, address)
         if there is not None and not self._options.refresh:
             return there
@@ -141,12 +149,19 @@ class _Fetcher:
             return self._fetch(id, address, there)
         except Unreadable as error:
             problem = Unreadable(
-                error.kind, f"its image {shown_address(address)} is missing: {error.reason}"
+                error.kind,
+                f"its image {shown_address(address)} is missing: {error.reason}",
+                passing=error.passing,
             )
             if there is None:
                 raise problem from None
             self.kept[id] = problem
             return there
+
+    def failed(self, done: Downloads) -> list[int]:
+        """Return the ids of images that another request may bring."""
+        problems = {**done.failures, **self.kept}
+        return [id for id, problem in problems.items() if problem.passing]
 
     def _fetch(self, id: int, address: str, there: CachedImage | None) -> CachedImage:
         name = self._cache.name(id, address)
@@ -182,12 +197,14 @@ class _Fetcher:
 def _run_all(
     bring: Callable[[int], CachedImage],
     images: Sequence[int],
+    *,
     done: Downloads,
     total: int,
     most_failures: int | None,
     progress: Progress,
     stop: Callable[[], None],
-) -> None:
+) -> bool:
+    """Add images to `done`; return whether all were tried."""
     progress(_WHAT, len(done.images), total)
     with ThreadPoolExecutor(THREADS) as pool:
         running = {pool.submit(bring, id): id for id in images}
@@ -196,18 +213,20 @@ def _run_all(
                 id = running[future]
                 try:
                     done.images[id] = future.result()
+                    done.failures.pop(id, None)
                 except Unreadable as error:
                     done.failures[id] = error
                 progress(_WHAT, len(done.images) + len(done.failures), total)
                 if most_failures is not None and len(done.failures) > most_failures:
                     pool.shutdown(wait=False, cancel_futures=True)
                     stop()
-                    return
+                    return False
         except BaseException:
             # On an interrupt or a refused key, don't process the rest of the queue.
             pool.shutdown(wait=False, cancel_futures=True)
             stop()
             raise
+    return True
 
 
 def _write(content: Content, target: Path, options: ImageOptions) -> str:

@@ -15,7 +15,7 @@ from sparsedet.runtime.web_environment import checked_proxies, proxies, trusted_
 from sparsedet.wording import roughly
 
 from ..client.connection import CONNECT_SECONDS, Connection
-from ..client.pauses import LONGEST_PAUSE, asked_pause
+from ..client.pauses import LONGEST_PAUSE, asked_pause, is_busy
 from ..client.transport import is_this_machine
 from .addresses import shown_address
 from .content import Content
@@ -211,12 +211,14 @@ class WebImages:
             return
         # The server answers 404 for a missing local file and 500 for a missing upload.
         reason = f"the server answered with status {response.status_code}"
-        if response.status_code in _BUSY and (pause := asked_pause(response)):
+        failed, pause = is_busy(response.status_code), asked_pause(response)
+        if failed and pause:
             reason += f" and asks to wait {roughly(pause)}"
         url = response.request.url
         if self._is_own(url) and url.path.endswith("/resolve/"):
             reason += "; is its storage connected to the project in Label Studio?"
-        raise Unreadable(Kind.MISSING, reason)
+        kind = Kind.FAILED if failed else Kind.MISSING
+        raise Unreadable(kind, reason, passing=failed and not pause)
 
     def _content(self, response: httpx.Response) -> Content:
         headers = response.headers
@@ -246,7 +248,9 @@ class WebImages:
             return Unreadable(Kind.NOT_CONNECTED, f"its host can't be reached ({_line(error)})")
         if isinstance(error, httpx.TimeoutException):
             return Unreadable(Kind.NOT_CONNECTED, "its host did not answer in time")
-        return Unreadable(Kind.MISSING, f"the connection was interrupted ({_line(error)})")
+        return Unreadable(
+            Kind.FAILED, f"the connection was interrupted ({_line(error)})", passing=True
+        )
 
     def _too_slow(self) -> Unreadable:
         return Unreadable(

@@ -163,6 +163,48 @@ def test_a_busy_server_is_asked_again_when_it_wants(
     assert time.monotonic() - begun >= 1
 
 
+@pytest.mark.parametrize("refresh", [False, True])
+def test_what_a_server_fails_to_send_is_asked_for_again(
+    server: OddServer,
+    pull: Pull,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    refresh: bool,
+) -> None:
+    """After the others: a server that restarts needs more than a moment."""
+    if refresh:
+        pull()
+    usual, asked_for = server.answer, []
+    lasting = 1
+
+    def answer(method: str, path: str) -> Answer:
+        asked_for.append(path)
+        fails = path == "/images/1.png" and asked_for.count(path) <= lasting
+        return Answer(b"", 500) if fails else usual(method, path)
+
+    monkeypatch.setattr(server, "answer", answer)
+    assert len(pull(refresh=refresh).images) == 2
+    assert "this time" not in caplog.text
+    assert asked_for[-1] == "/images/1.png"
+
+    lasting = 99
+    asked_for.clear()
+    again = pull(refresh=True)
+    assert len(again.images) == 2, "the file stays"
+    assert "whose image could not be downloaded this time (task 1)" in caplog.text
+    assert asked_for.count("/images/1.png") == 2
+
+
+def test_what_no_second_request_brings_is_left_to_the_next_pull(
+    server: OddServer, pull: Pull, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.answers["/images/1.png"] = Answer(b"", 500)
+    assert pull().unread == {"1"}
+    assert "1 whose image could not be downloaded this time (task 1)" in caplog.text
+    server.answers["/images/1.png"] = PNG
+    assert len(pull().images) == 2
+
+
 @pytest.mark.parametrize("date", [False, True])
 def test_a_long_pause_costs_the_image_at_once(
     server: OddServer, pull: Pull, date: bool, caplog: pytest.LogCaptureFixture

@@ -39,8 +39,6 @@ def write_figures(setting: Setting, folder: RoundFolder, found: int, path: Path)
         hidden=content.hidden,
         annotated=sum(not box.iscrowd for box in before.boxes),
         earlier=content.earlier,
-        missing=content.missing,
-        unreviewed=content.unreviewed,
     )
     chances = fitted.of(unknown)
     missing = _missing(setting, before)

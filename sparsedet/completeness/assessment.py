@@ -67,7 +67,7 @@ class Assessment:
     """Image id -> the model's embedding of the image, where known."""
 
     @property
-    def earlier(self) -> Coefficients | None:
+    def calibration(self) -> Coefficients | None:
         """Prior for the next model's calibration; None: no candidate was judged."""
         return carried(self.fitted) if self.fitted.judged else None
 
@@ -135,8 +135,6 @@ def assess(
         annotated=sum(not box.iscrowd for box in before.boxes),
         judged=evidence.judged if len(evidence.judged.candidates) else None,
         earlier=content.earlier,
-        missing=content.missing,
-        unreviewed=content.unreviewed,
     )
     fitted = replace(fitted, seen=_seen(content, evidence.found))
     expected = expected_missing(before, unknown, fitted)
@@ -158,8 +156,8 @@ def assess(
         (left.of(open_images - judged), own_ratio),
         (left.of(open_images & judged), leftover),
     )
-    if content.missing is not None:
-        missing = missing.with_earlier(content.missing, evidence.added)
+    if content.earlier.missing is not None:
+        missing = missing.with_earlier(content.earlier.missing, evidence.added)
     audited = content.audited + sum(found.audit for found in evidence.found)
     completeness = estimate(now, missing, open_candidates, fitted, audited=audited)
     return Assessment(

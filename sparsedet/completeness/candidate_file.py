@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparsedet.atomic_io import read_json, write_json
+from sparsedet.completeness.expected_precision import FIRST_ROUND, EarlierRounds
 from sparsedet.completeness.object_count import Count
 from sparsedet.completeness.precision_likelihood import Coefficients
 from sparsedet.completeness.ratio import Ratio
@@ -32,16 +33,12 @@ class CandidateFile:
     candidates: Candidates
     hidden: int
     """Number of annotations hidden from the run."""
-    earlier: Coefficients | None = None
-    """Calibration of the previous model, if its boxes were reviewed."""
+    earlier: EarlierRounds = FIRST_ROUND
+    """What earlier rounds say about them."""
     ratio: Ratio | None = None
     """Ratio of found to expected objects on images that earlier rounds completed."""
     audited: int = 0
     """Blind-sample images of earlier rounds."""
-    missing: Count | None = None
-    """Expected objects without annotation when the candidates were found, by earlier rounds."""
-    unreviewed: float = 1.0
-    """Share of these on images without a review."""
     marking: float = 0.0
     """The chance that reviewers mark an image with nothing missing, by earlier rounds."""
     embeddings: Mapping[int, Sequence[float]] = field(default_factory=dict)
@@ -56,7 +53,7 @@ def write_candidates(content: CandidateFile, path: Path) -> None:
         digits = 2 if one.name == "boxes" else 5
         rounded = column if one.name in _TYPES else np.round(column, digits)
         columns[one.name] = rounded.tolist()
-    earlier = content.earlier
+    earlier, calibration = content.earlier, content.earlier.calibration
     write_json(
         path,
         {
@@ -64,12 +61,12 @@ def write_candidates(content: CandidateFile, path: Path) -> None:
             "run_id": content.run_id,
             "hidden": content.hidden,
             "audited": content.audited,
-            "missing": content.missing,
-            "unreviewed": content.unreviewed,
+            "missing": earlier.missing,
+            "unreviewed": earlier.unreviewed,
             "marking": content.marking,
             "earlier": None
-            if earlier is None
-            else {one.name: getattr(earlier, one.name).tolist() for one in fields(earlier)},
+            if calibration is None
+            else {one.name: getattr(calibration, one.name).tolist() for one in fields(calibration)},
             "ratio": None if content.ratio is None else [content.ratio.shape, content.ratio.rate],
             "looks": {
                 str(id): [round(v, 4) for v in vector] for id, vector in content.embeddings.items()
@@ -98,21 +95,23 @@ def read_candidates(path: Path) -> CandidateFile:
             raise ValueError("columns of different lengths")
         if not all(np.isfinite(column).all() for column in columns.values()):
             raise ValueError("non-finite number")
-        earlier, ratio = content["earlier"], content["ratio"]
+        calibration, ratio = content["earlier"], content["ratio"]
         missing = content.get("missing")  # not in older files
         return CandidateFile(
             run_id=str(content["run_id"]),
             candidates=Candidates(**columns),
             hidden=int(content["hidden"]),
-            earlier=None
-            if earlier is None
-            else Coefficients(
-                **{name: np.array(values, dtype=np.float64) for name, values in earlier.items()}
+            earlier=EarlierRounds(
+                None
+                if calibration is None
+                else Coefficients(
+                    **{name: np.array(v, dtype=np.float64) for name, v in calibration.items()}
+                ),
+                None if missing is None else Count(*map(float, missing)),
+                float(content.get("unreviewed", 1.0)),  # not in older files
             ),
             ratio=None if ratio is None else Ratio(*map(float, ratio)),
             audited=int(content["audited"]),
-            missing=None if missing is None else Count(*map(float, missing)),
-            unreviewed=float(content.get("unreviewed", 1.0)),  # not in older files
             marking=float(content.get("marking", 0.0)),  # not in older files
             embeddings={int(id): list(map(float, v)) for id, v in content.get("looks", {}).items()},
         )

@@ -60,6 +60,21 @@ BEFORE_REVIEWS = Coefficients(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class EarlierRounds:
+    """What earlier rounds say about a model's candidates; by default, there were none."""
+
+    calibration: Coefficients | None = None
+    """That of the previous model; None: none of its boxes were reviewed."""
+    missing: Count | None = None
+    """Expected number of objects without annotation when the candidates were found."""
+    unreviewed: float = 1.0
+    """Share of these on images without a review, 0 to 1."""
+
+
+FIRST_ROUND = EarlierRounds()
+
+
 @dataclass(frozen=True)
 class ExpectedPrecision:
     """Fitted calibration of one model's candidates."""
@@ -93,9 +108,7 @@ def fit_expected_precision(
     hidden: int,
     annotated: int = 0,
     judged: Judged | None = None,
-    earlier: Coefficients | None = None,
-    missing: Count | None = None,
-    unreviewed: float = 1.0,
+    earlier: EarlierRounds = FIRST_ROUND,
 ) -> ExpectedPrecision:
     """Fit the calibration of a model's candidates.
 
@@ -105,15 +118,12 @@ def fit_expected_precision(
         hidden: number of hidden annotations, detected or not.
         annotated: number of all annotations; 0: unknown.
         judged: candidates of this model that people have judged.
-        earlier: coefficients from reviews of an earlier model; None: no reviews.
-        missing: expected number of objects without annotation when the candidates were found,
-            from reviews of an earlier model's candidates.
-        unreviewed: share of these on images without a review, 0 to 1.
+        earlier: what earlier rounds say.
     """
     if len(candidates) > _MANY:
         candidates = candidates.select(candidates.object_scores >= _KEPT_SCORE)
     class_index = {number: position for position, number in enumerate(category_ids)}
-    counts = [] if judged is not None else _counts(candidates, hidden, missing, unreviewed)
+    counts = [] if judged is not None else _counts(candidates, hidden, earlier)
     objects = combined(counts)
     # Numbers of objects are limited to the share that is among the candidates at all.
     seen = seen_share(candidates, hidden)
@@ -124,10 +134,10 @@ def fit_expected_precision(
         candidates,
         class_index,
         judged,
-        earlier or BEFORE_REVIEWS,
+        earlier.calibration or BEFORE_REVIEWS,
         objects=objects,
         most=float(np.log(_MOST_MISSING * annotated)) + log_seen if annotated else np.inf,
-        hidden_weight=unreviewed,
+        hidden_weight=earlier.unreviewed,
     )
     found = minimize(likelihood.value, likelihood.start(), jac=True, method="L-BFGS-B").x
     return ExpectedPrecision(
@@ -139,14 +149,12 @@ def fit_expected_precision(
     )
 
 
-def _counts(
-    candidates: Candidates, hidden: int, missing: Count | None, unreviewed: float
-) -> list[Count]:
+def _counts(candidates: Candidates, hidden: int, earlier: EarlierRounds) -> list[Count]:
     """Return the numbers of missing objects by the model's scores, and by earlier reviews."""
-    by_scores = best_bin(candidates, hidden) if unreviewed else None
+    by_scores = best_bin(candidates, hidden) if earlier.unreviewed else None
     if by_scores is not None:
-        by_scores = Count(by_scores.mean, by_scores.spread / unreviewed**0.5)
-    return [count for count in (by_scores, missing) if count is not None]
+        by_scores = Count(by_scores.mean, by_scores.spread / earlier.unreviewed**0.5)
+    return [count for count in (by_scores, earlier.missing) if count is not None]
 
 
 def seen_share(

@@ -13,11 +13,11 @@ from sparsedet.annotations import Dataset, read_coco
 from sparsedet.annotations.mined_boxes import MinedBox, region_id
 from sparsedet.annotations.suspicions import Suspicion
 from sparsedet.completeness.expected_precision import (
+    FIRST_ROUND,
+    EarlierRounds,
     ExpectedPrecision,
     fit_expected_precision,
 )
-from sparsedet.completeness.object_count import Count
-from sparsedet.completeness.precision_likelihood import Coefficients
 from sparsedet.completeness.selection import Selection
 from sparsedet.completeness.suspicions import find_suspicions
 from sparsedet.config.training_config import TrainingConfig
@@ -97,9 +97,7 @@ def mine_proposals(
     *,
     device: str,
     selection: Selection,
-    earlier: Coefficients | None = None,
-    missing: Count | None = None,
-    unreviewed: float = 1.0,
+    earlier: EarlierRounds = FIRST_ROUND,
     settled: Sequence[MinedBox] = (),
     on_image: OnImage = lambda done, total: None,
 ) -> Proposals:
@@ -115,8 +113,6 @@ def mine_proposals(
         device: cpu or cuda.
         selection: which candidates are shown.
         earlier: see `propose`.
-        missing: see `propose`.
-        unreviewed: see `propose`.
         settled: see `propose`.
         on_image: called after every image.
     """
@@ -135,8 +131,6 @@ def mine_proposals(
         sure_scores=limits.sure,
         selection=selection,
         earlier=earlier,
-        missing=missing,
-        unreviewed=unreviewed,
         settled=settled,
     )
 
@@ -149,9 +143,7 @@ def propose(
     run_id: str,
     sure_scores: Mapping[int, float],
     selection: Selection,
-    earlier: Coefficients | None = None,
-    missing: Count | None = None,
-    unreviewed: float = 1.0,
+    earlier: EarlierRounds = FIRST_ROUND,
     settled: Sequence[MinedBox] = (),
 ) -> Proposals:
     """Select which of a model's detections reviewers see.
@@ -164,9 +156,7 @@ def propose(
         sure_scores: category id -> low quantile of the scores of annotated objects; stored with
             the boxes.
         selection: which candidates are shown.
-        earlier: calibration of the previous model.
-        missing: objects without annotation, by earlier reviews.
-        unreviewed: share of these on images without a review.
+        earlier: what earlier rounds say.
         settled: boxes that reviewers have seen and not rejected. Where they have no annotation,
             they are undecided: candidates on them are left out, since nobody misses them.
     """
@@ -178,8 +168,6 @@ def propose(
         hidden=len(calibrating),
         annotated=sum(not box.iscrowd for box in dataset.boxes),
         earlier=earlier,
-        missing=missing,
-        unreviewed=unreviewed,
     )
     unknown = candidates.unknown
     chances, object_chances = fitted.of(unknown), fitted.of_object(unknown)

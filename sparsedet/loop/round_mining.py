@@ -9,6 +9,7 @@ from sparsedet.annotations.mined_boxes import write_mined
 from sparsedet.annotations.suspicions import write_suspicions
 from sparsedet.completeness.assessment import Assessment
 from sparsedet.completeness.candidate_file import CandidateFile, write_candidates
+from sparsedet.completeness.expected_precision import EarlierRounds
 from sparsedet.completeness.growth import with_growth
 from sparsedet.completeness.object_count import Count
 from sparsedet.completeness.proposals import Proposals, mine_proposals, proposals_meta
@@ -53,7 +54,11 @@ def mine_round(
     with closing(Ledger(workspace.ledger)) as ledger:
         previous = _previous(workspace, folder, dataset, settings, ledger)
         missing = _missing(previous, workspace, folder, dataset, settings)
-        unreviewed = _unreviewed(previous, missing, ledger)
+        earlier = EarlierRounds(
+            previous.calibration if previous else None,
+            missing,
+            _unreviewed(previous, missing, ledger),
+        )
         selection = selection_of(settings, ledger)
         # Objects that were decided, or left undecided, and still have no annotation.
         decided = (box for box in ledger.boxes() if box.is_reviewed or box.is_decided)
@@ -66,9 +71,7 @@ def mine_round(
         workspace.images,
         device=device,
         selection=selection,
-        earlier=previous.earlier if previous else None,
-        missing=missing,
-        unreviewed=unreviewed,
+        earlier=earlier,
         settled=known,
         on_image=lambda done, total: progress("mining", done, total),
     )
@@ -77,11 +80,9 @@ def mine_round(
             run_id=folder.run.info().run_id,
             candidates=found.candidates,
             hidden=found.fitted.hidden,
-            earlier=previous.earlier if previous else None,
+            earlier=earlier,
             ratio=previous.carried_ratio if previous else None,
             audited=previous.audited if previous else 0,
-            missing=missing,
-            unreviewed=unreviewed,
             marking=previous.marking if previous else 0.0,
             embeddings=found.embeddings,
         ),

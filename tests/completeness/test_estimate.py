@@ -10,6 +10,7 @@ from sparsedet.completeness.assessment import Assessment, assess
 from sparsedet.completeness.candidate_file import CandidateFile
 from sparsedet.completeness.costs import ReviewCosts
 from sparsedet.completeness.estimate import Missing
+from sparsedet.completeness.expected_precision import EarlierRounds
 from sparsedet.completeness.object_count import Count
 from sparsedet.completeness.ratio import PRIOR_RATIO
 from sparsedet.completeness.selection import Selection
@@ -172,7 +173,7 @@ def test_a_second_model_alone_does_not_end_the_doubts_of_the_first() -> None:
     content = CandidateFile("run", found.candidates, found.hidden)
     first = Count(2 * alone.missing, 0.2)
     later = assess(
-        replace(content, missing=first),
+        replace(content, earlier=EarlierRounds(missing=first)),
         found.dataset,
         found.dataset,
         outcomes={},
@@ -260,7 +261,9 @@ def test_of_a_class_that_became_complete_nothing_is_missing() -> None:
 
 def test_only_boxes_on_objects_that_had_none_count_as_found() -> None:
     found = scene(images=150, seed=3)
-    content = CandidateFile("run", found.candidates, found.hidden, missing=Count(400.0, 0.2))
+    content = CandidateFile(
+        "run", found.candidates, found.hidden, EarlierRounds(missing=Count(400.0, 0.2))
+    )
 
     def missing(now: Dataset) -> float:
         selection = Selection(ReviewCosts())

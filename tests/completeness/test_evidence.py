@@ -13,7 +13,7 @@ from sparsedet.completeness.candidate_file import (
     write_candidates,
 )
 from sparsedet.completeness.evidence import Found, read_evidence
-from sparsedet.completeness.expected_precision import BEFORE_REVIEWS
+from sparsedet.completeness.expected_precision import BEFORE_REVIEWS, EarlierRounds
 from sparsedet.completeness.hiding import FEWEST_HIDDEN, MOST_HIDDEN, hide
 from sparsedet.completeness.proposals import hidden_from
 from sparsedet.completeness.ratio import Ratio
@@ -155,14 +155,16 @@ def test_a_limit_keeps_the_promise_of_all_boxes_above_it() -> None:
 
 def test_candidates_are_read_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "candidates.json"
-    content = CandidateFile("run", TWO, 3, earlier=BEFORE_REVIEWS, ratio=Ratio(3.0, 2.5), audited=4)
+    content = CandidateFile(
+        "run", TWO, 3, EarlierRounds(BEFORE_REVIEWS), Ratio(3.0, 2.5), audited=4
+    )
     write_candidates(content, path)
     read = read_candidates(path)
     assert (read.run_id, read.hidden, read.ratio, read.audited) == ("run", 3, Ratio(3.0, 2.5), 4)
     np.testing.assert_allclose(read.candidates.boxes, TWO.boxes, atol=0.01)
     np.testing.assert_array_equal(read.candidates.known, TWO.known)
-    assert read.earlier is not None
-    np.testing.assert_array_equal(read.earlier.object, BEFORE_REVIEWS.object)
+    assert read.earlier.calibration is not None
+    np.testing.assert_array_equal(read.earlier.calibration.object, BEFORE_REVIEWS.object)
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"candidates": {}}'])

@@ -10,6 +10,7 @@ from scipy.optimize import check_grad
 from sparsedet.completeness.costs import ReviewCosts
 from sparsedet.completeness.expected_precision import (
     BEFORE_REVIEWS,
+    EarlierRounds,
     carried,
     fit_expected_precision,
 )
@@ -114,7 +115,7 @@ def test_what_reviews_said_of_a_model_holds_for_the_next_one() -> None:
     judged = judged_by(unknown, found.right)
     first = fit_expected_precision(found.candidates, [1], hidden=found.hidden, judged=judged)
     few = found.candidates.select(found.candidates.image_ids <= 10)
-    fitted = fit_expected_precision(few, [1], hidden=5, earlier=carried(first))
+    fitted = fit_expected_precision(few, [1], hidden=5, earlier=EarlierRounds(carried(first)))
     np.testing.assert_allclose(fitted.parameters.object, first.parameters.object, atol=0.6)
 
 
@@ -136,9 +137,7 @@ def test_what_reviewers_left_is_harder_than_hidden_annotations() -> None:
             together,
             [1],
             hidden=found.hidden,
-            earlier=carried(first),
-            missing=count,
-            unreviewed=unreviewed,
+            earlier=EarlierRounds(carried(first), count, unreviewed),
         )
         for unreviewed in (1.0, 0.0)
     )

@@ -8,6 +8,7 @@ from sparsedet.annotations import Box, Category, Dataset
 from sparsedet.completeness.assessment import assess
 from sparsedet.completeness.candidate_file import CandidateFile
 from sparsedet.completeness.costs import ReviewCosts
+from sparsedet.completeness.expected_precision import EarlierRounds
 from sparsedet.completeness.growth import with_growth
 from sparsedet.completeness.object_count import Count
 from sparsedet.completeness.selection import Selection
@@ -25,7 +26,7 @@ def first_images(dataset: Dataset, count: int) -> Dataset:
 
 def test_new_images_are_not_complete_because_others_nearly_are() -> None:
     missing = with_growth(EARLIER, first_images(GROWN.dataset, OLD), GROWN.dataset)
-    content = CandidateFile("run", GROWN.candidates, GROWN.hidden, missing=missing)
+    content = CandidateFile("run", GROWN.candidates, GROWN.hidden, EarlierRounds(missing=missing))
     found = assess(
         content,
         GROWN.dataset,

@@ -1,5 +1,6 @@
 """Messages for failed requests: which step failed, and what to do."""
 
+import re
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
@@ -20,6 +21,11 @@ AGAIN = "finished work is kept, repeat the command to complete it"
 _TOO_LARGE = (
     "if a proxy in front of it limits the size of requests, raise that to at least 100 MB (nginx: "
     "client_max_body_size)"
+)
+_CERTIFICATE_REFUSED = re.compile(r"certificate verify failed: (.*?)\.?(?: \(_ssl|$)")
+_CERTIFICATE = (
+    "use the host that it is for, or have it renewed; if your own authority has issued it, name a "
+    "PEM file with the certificate of that authority in SSL_CERT_FILE"
 )
 _TEMPORARY = (408, 429, 500, 502, 503, 504)
 """Statuses of a server that is busy, restarting or out of resources."""
@@ -43,6 +49,8 @@ def network_problem(error: httpx.HTTPError, url: str, what: str) -> str:
             f"the proxy of {proxy} refuses to connect to {server} ({what}: {error}); does it allow "
             "this address, or should NO_PROXY name its host?"
         )
+    if refused := _CERTIFICATE_REFUSED.search(reason):
+        return f"{server} has a certificate that can't be trusted ({refused[1]}); {_CERTIFICATE}"
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol):
         if what == CONNECTING:
             return f"Label Studio is not reachable at {url} ({reason}); {right}"

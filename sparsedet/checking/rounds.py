@@ -18,6 +18,7 @@ from sparsedet.loop.lot_file import lost_boxes, read_lots
 from sparsedet.loop.round_folder import RoundFolder
 from sparsedet.loop.round_sheets import stored_sheets
 from sparsedet.wording import counted
+from sparsedet.yaml_reading import read_yaml
 
 _STEPS = "pull", "split", "train", "mine", "push"
 """In order; includes every value of a round's `next_step`."""
@@ -125,6 +126,7 @@ def _files(checked: Checked, folder: RoundFolder) -> list[_File]:
         _File(folder.train, "split", partial(_train, dataset), needed=True),
         _File(run.model, "train", partial(_model, whole=checked.read_data), needed=True),
         _File(run.info_file, "train", lambda _: run.info(), needed=True),
+        _File(run.config, "train", partial(_config, whole=checked.read_data), needed=True),
         _File(run.training_data, "train", read_coco),
         _File(folder.evaluation, "mine", _object, dispensable=True),
         _File(folder.candidates, "mine", _candidates, dispensable=True),
@@ -224,6 +226,16 @@ def _push(path: Path) -> None:
     queue = content.get("queue") or []
     if not all(isinstance(one, dict) and isinstance(one.get(_OPENED), str) for one in queue):
         raise SparseDetError(f"{path}: invalid queue")
+
+
+def _config(path: Path, *, whole: bool) -> None:
+    """Check a run's configuration: its syntax, or with `whole` all keys, which takes detectron2."""
+    if whole:
+        from sparsedet.config.training_config import read_config
+
+        read_config(path)
+    elif not isinstance(read_yaml(path), dict):
+        raise SparseDetError(f"{path}: no configuration")
 
 
 def _model(path: Path, *, whole: bool) -> None:

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import torch
 
-from sparsedet.atomic_io import write_json
+from sparsedet.atomic_io import write_json, write_text
+from sparsedet.config.training_config import DEFAULT, load_config
 from sparsedet.ledger import Ledger
 from sparsedet.loop.merging import Merging
 from sparsedet.loop.reviews import Connections
@@ -49,6 +50,8 @@ def with_model(project: LotProject, number: int, *, found: int) -> None:
         found: of the missing objects of each image, those that its model finds.
     """
     folder = project.round(number, found=found)
+    config = load_config(DEFAULT).prepared(method="plain", seed=1, classes=1)
+    write_text(folder.run.config, config.dump())
     with folder.run.model.open("wb") as file:
         torch.save({"model": {"weight": torch.arange(4000.0)}}, file)
 

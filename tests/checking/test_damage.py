@@ -158,6 +158,10 @@ KEPT: dict[str, tuple[Damage, str]] = {
         lambda d: d.workspace.round(1).run.model.unlink(), "round-file-missing",
     ),
     "a model that is cut off": (lambda d: cut(d.workspace.round(1).run.model), "round-file"),
+    "a missing configuration": (
+        lambda d: d.workspace.round(1).run.config.unlink(), "round-file-missing",
+    ),
+    "an empty configuration": (lambda d: cut(d.workspace.round(1).run.config, 0), "round-file"),
     "a push.json that says nothing": (
         lambda d: d.workspace.round(1).push.write_text("{}"), "round-file",
     ),

@@ -50,6 +50,13 @@ def test_a_model_with_bytes_turned_over_is_seen_where_it_is_read(damaged: Damage
     assert set(damaged.findings("--read-data")) == {"round-file"}
 
 
+def test_a_configuration_without_its_end_is_seen_where_it_is_read(damaged: Damaged) -> None:
+    path = damaged.workspace.round(2).run.config
+    path.write_text(path.read_text(encoding="utf-8").partition("SPARSEDET:")[0], encoding="utf-8")
+    assert damaged.findings() == {}
+    assert set(damaged.findings("--read-data")) == {"round-file"}
+
+
 def test_images_are_compared_with_the_index_of_the_cache(damaged: Damaged) -> None:
     path = image(damaged)
     row = ["", path.stat().st_size, 0, "0" * 64, 200, 100, "", ""]

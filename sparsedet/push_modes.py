@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from sparsedet.annotations import Dataset
 from sparsedet.annotations.mined_boxes import MinedBox
 from sparsedet.annotations.suspicions import Suspicion
+from sparsedet.errors import ToolError
 from sparsedet.reviews import NOTHING_WRITTEN, Review, ReviewedRegion, Written
 from sparsedet.sheets import SheetFile
 from sparsedet.wording import counted
@@ -55,6 +56,32 @@ class ToReview:
     def left(self) -> list[MinedBox]:
         """The mined boxes that are not withdrawn."""
         return [box for box in self.mined if box.region_id not in self.withdrawn]
+
+    def check(self) -> None:
+        """Check that there is something to push, show or withdraw, before anything is written.
+
+        Raises:
+            ToolError: if not; or naming the first box, or image of the queue, that can't be pushed.
+        """
+        if not self.mined and not self.withdrawn and not self.queue:
+            raise ToolError("there are no mined boxes to push")
+        seen: set[str] = set()
+        for box in self.mined:
+            if not box.region_id or box.region_id in seen:
+                raise ToolError(
+                    f"mined box {box.region_id!r} of image id {box.image_id}: its region id is not "
+                    "unique; nothing was pushed"
+                )
+            if not 0 <= box.score <= 1:  # also refuses nan
+                raise ToolError(
+                    f"mined box {box.region_id}: score {box.score} is not between 0 and 1; nothing "
+                    "was pushed"
+                )
+            seen.add(box.region_id)
+        if unknown := [id for id in self.queue if id not in self.dataset.image_by_id]:
+            raise ToolError(
+                f"the queue names image id {unknown[0]}, which the dataset does not have"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ file into another tool, and a box added later would look rejected in the export.
 shows everything to review, and replaces the older one.
 """
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -67,8 +66,7 @@ def push_mined(
     """
     dataset, model_version = wanted.dataset, wanted.model_version
     folder = version_folder(review.path, model_version)
-    if not wanted.mined and not wanted.withdrawn and not wanted.queue:
-        raise ToolError("there are no mined boxes to push")
+    wanted.check()
     by_image = _by_image(dataset, wanted.mined, wanted.queue)
     versions = read_versions(review.path, review.rename)
     own = next((version for version in versions if version.name == model_version), None)
@@ -136,25 +134,11 @@ def _by_image(
 ) -> dict[int, list[MinedBox]]:
     """Return the mined boxes by image, in the order of the queue, then by descending score."""
     by_image: dict[int, list[MinedBox]] = {}
-    seen: set[str] = set()
     for box in mined:
-        if not box.region_id or box.region_id in seen:
-            raise ToolError(
-                f"mined box {box.region_id!r} of image id {box.image_id}: its region id is not "
-                "unique; nothing was pushed"
-            )
-        if not (math.isfinite(box.score) and 0 <= box.score <= 1):
-            raise ToolError(
-                f"mined box {box.region_id}: score {box.score} is not between 0 and 1; nothing was "
-                "pushed"
-            )
-        seen.add(box.region_id)
         by_image.setdefault(box.image_id, []).append(box)
     for boxes in by_image.values():
         boxes.sort(key=lambda box: (-box.score, box.region_id))
     names = {image.id: image.file_name for image in dataset.images}
-    if unknown := [id for id in queue if id not in names]:
-        raise ToolError(f"the queue names image id {unknown[0]}, which the dataset does not have")
     rest = sorted(by_image, key=lambda id: (-by_image[id][0].score, names[id]))
     return {id: by_image.get(id, []) for id in dict.fromkeys((*queue, *rest))}
 

@@ -4,7 +4,6 @@ The server's bulk import silently drops predictions with an unknown label or a s
 and accepts boxes outside the image or without width. So everything is checked here before sending.
 """
 
-import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -51,13 +50,12 @@ class ImagePredictions:
 
 
 def check_push(wanted: ToReview) -> None:
-    """Check that there is something to push, show or withdraw, and a model version.
+    """Check what is to be pushed, see `ToReview.check`, and that it has a model version.
 
     Raises:
-        ToolError: if not.
+        ToolError: if it can't be pushed.
     """
-    if not wanted.mined and not wanted.withdrawn and not wanted.queue:
-        raise ToolError("there are no mined boxes to push")
+    wanted.check()
     if not wanted.model_version:
         raise ToolError("the model version is empty; predictions without one can't be deleted")
 
@@ -78,18 +76,11 @@ def build_predictions(
         suspected: config for writing human boxes that look wrong; None for `people`.
 
     Raises:
-        ToolError: naming the first box that the server would drop or show wrongly, or the first
-            image of the queue that the dataset does not have.
+        ToolError: naming the first box that the server would drop or show wrongly.
     """
     dataset = wanted.dataset
-    if unknown := [id for id in wanted.queue if id not in dataset.image_by_id]:
-        raise ToolError(f"the queue names image id {unknown[0]}, which the dataset does not have")
     by_image: dict[int, dict[str, Mapping[str, Any]]] = {}
-    seen: set[str] = set()
     for box in wanted.left:
-        if box.region_id in seen:
-            raise ToolError(f"duplicate mined box {box.region_id}; nothing was pushed")
-        seen.add(box.region_id)
         region = _mined_region(box, dataset, config)
         by_image.setdefault(box.image_id, {})[box.region_id] = region
     queued = dict.fromkeys(wanted.queue)
@@ -113,10 +104,6 @@ def build_predictions(
 
 def _mined_region(box: MinedBox, dataset: Dataset, config: LabelConfig) -> Mapping[str, Any]:
     name = f"mined box {box.region_id}"
-    if not (math.isfinite(box.score) and 0 <= box.score <= 1):
-        raise ToolError(f"{name}: score {box.score} is not between 0 and 1; nothing was pushed")
-    if not box.region_id:
-        raise ToolError("a mined box has no region id; nothing was pushed")
     image = dataset.image_by_id[box.image_id]
     region = _region(name, box.region_id, box, image, dataset, config, "prediction")
     return {**region, "score": box.score}

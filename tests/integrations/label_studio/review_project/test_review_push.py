@@ -232,7 +232,7 @@ def test_other_reasons_to_push_nothing(tool: LabelStudioTool, pulled: Pulled) ->
     for dataset, boxes, version, message in [
         (pulled.dataset, [], "v", "there are no mined boxes"),
         (pulled.dataset, mined, "", "the model version is empty"),
-        (pulled.dataset, [mined[0], mined[0]], "v", "duplicate mined box"),
+        (pulled.dataset, [mined[0], mined[0]], "v", "its region id is not unique"),
         (renamed, mined, "v", r"has no label 'box' \(it has orange, parcel\)"),
         (no_ids, mined, "v", "has no tool_id: only data that was pulled"),
         (no_box_ids, mined, "v", r"annotation 1 on image .* has no tool_id: pull again"),

@@ -181,6 +181,11 @@ class LedgerBox(Base):
         return left, top, right, bottom
 
     @property
+    def chance(self) -> float:
+        """Its expected precision at its last push; its score if it had none."""
+        return self.score if self.expected_precision is None else self.expected_precision
+
+    @property
     def mined(self) -> ReviewedRegion:
         """The box as mined."""
         return ReviewedRegion(self.region_id, self.category, self.xyxy)

@@ -16,7 +16,7 @@ from sparsedet.completeness.candidate_file import CandidateFile, read_candidates
 from sparsedet.completeness.costs import ReviewCosts, estimated_costs, with_undecided
 from sparsedet.completeness.selection import Selection
 from sparsedet.completeness.unmarked import BoxesOnly
-from sparsedet.ledger import Ledger, LedgerBox
+from sparsedet.ledger import Ledger
 from sparsedet.loop.feedback import with_feedback
 from sparsedet.loop.pulled_files import read_pulled, read_round
 from sparsedet.loop.reimports import with_present_ids
@@ -82,15 +82,10 @@ def review_costs(settings: Settings, ledger: Ledger) -> ReviewCosts:
     reviewed = ledger.reviewed_boxes()
     return with_undecided(
         estimated_costs(ledger.review_work(), configured),
-        deleted=[_chance(box) for box in reviewed if box.outcome == "rejected"],
-        undecided=[_chance(box) for box in reviewed if not box.is_judged],
+        deleted=[box.chance for box in reviewed if box.outcome == "rejected"],
+        undecided=[box.chance for box in reviewed if not box.is_judged],
         reviewed=len(reviewed),
     )
-
-
-def _chance(box: LedgerBox) -> float:
-    """Return a box's expected precision when it was pushed; its score if it had none."""
-    return box.score if box.expected_precision is None else box.expected_precision
 
 
 def selection_of(settings: Settings, ledger: Ledger) -> Selection:

@@ -135,7 +135,7 @@ def _chosen(boxes: Sequence[LedgerBox], count: int) -> list[tuple[str, Sequence[
     )
     others = sorted(
         (box for box in boxes if box.outcome != "rejected"),
-        key=lambda box: (-_chance(box), -box.score, box.region_id),
+        key=lambda box: (-box.chance, -box.score, box.region_id),
     )
     doubtful = others[count:][: -count - 1 : -1]
     groups = (
@@ -144,10 +144,6 @@ def _chosen(boxes: Sequence[LedgerBox], count: int) -> list[tuple[str, Sequence[
         ("Rejected, most certain first", rejected[:count], len(rejected)),
     )
     return [group for group in groups if group[1]]
-
-
-def _chance(box: LedgerBox) -> float:
-    return box.score if box.expected_precision is None else box.expected_precision
 
 
 def _cut(

@@ -4,10 +4,8 @@ from pathlib import Path
 
 from sparsedet.annotations import Dataset, read_coco
 from sparsedet.errors import SparseDetError
-from sparsedet.loop.round_folder import RoundFolder
+from sparsedet.loop.round_folder import START_OVER, RoundFolder
 from sparsedet.loop.workspace import Workspace
-
-_START_OVER = "restore it, or start the round over with `sparsedet round --restart`"
 
 
 def read_pulled(workspace: Workspace) -> Dataset:
@@ -27,7 +25,7 @@ def read_round(folder: RoundFolder) -> Dataset:
     """
     # A pushed round can't be redone: its reviews refer to these images.
     pushed = folder.push.exists()
-    return _read(folder.annotations, "restore it from a backup" if pushed else _START_OVER)
+    return _read(folder.annotations, "restore it from a backup" if pushed else START_OVER)
 
 
 def _read(path: Path, remedy: str) -> Dataset:

@@ -9,10 +9,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sparsedet.loop.round_folder import RoundFolder
+from sparsedet.loop.round_folder import START_OVER, RoundFolder
 from sparsedet.reading import read_object
-
-_PULL_AGAIN = "restore it, or start the round over with `sparsedet round --restart`"
 
 
 class _Fields(BaseModel):
@@ -133,7 +131,7 @@ def read_push(folder: RoundFolder) -> dict[str, Any]:
 
 def read_known(folder: RoundFolder) -> list[str]:
     """Return the boxes judged by reviewers when the round was pulled, from `known.json`."""
-    settled: list[str] = read_object(folder.known, _Known, _PULL_AGAIN)["settled"]
+    settled: list[str] = read_object(folder.known, _Known, START_OVER)["settled"]
     return settled
 
 

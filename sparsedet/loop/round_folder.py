@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sparsedet.run_folder import RunFolder
 
+START_OVER = "restore it, or start the round over with `sparsedet round --restart`"
+"""What to do about a missing or broken file of a round that was not pushed yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class RoundFolder:

@@ -1,6 +1,6 @@
 """The push of a round: to images, contact sheets, or both."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sparsedet.annotations import Dataset
@@ -69,12 +69,11 @@ def push_round(
         settings.review.suspicions,
     )
     first = next(iter(pushes), settings.review.modes[0])
-    holder = Pusher(ledger, connections, settings.source, first, workspace.images, say, progress)
-    _hold(holder, plan, folder, dataset, say)
+    pusher = Pusher(ledger, connections, settings.source, first, workspace.images, say, progress)
+    _hold(pusher, plan, folder, dataset)
     reports: dict[ModeName, PushReport] = {}
     for mode, (part, queue, sheets) in pushes.items():
-        pusher = Pusher(ledger, connections, settings.source, mode, workspace.images, say, progress)
-        reports[mode], _ = pusher.push(
+        reports[mode], _ = replace(pusher, mode=mode).push(
             dataset,
             part,
             model_version=version,
@@ -123,13 +122,13 @@ def _planned(
     return plan, known
 
 
-def _hold(pusher: Pusher, plan: RoundPlan, folder: RoundFolder, dataset: Dataset, say: Say) -> None:
+def _hold(pusher: Pusher, plan: RoundPlan, folder: RoundFolder, dataset: Dataset) -> None:
     """Record the lots of a round before any of their boxes is shown."""
     version = folder.run.info().run_id
     for lot in plan.lots:
         held = [box for box in plan.held if box.region_id in lot.rest]
         pusher.hold(dataset, held, lot.place, model_version=version, round=folder.number)
-        say(
+        pusher.say(
             f"{lot}: {len(lot.sample)} of its {len(lot.boxes)} boxes are up for review as a sample "
             f"({lot.allowed} may be wrong); {counted(len(held), 'waits', 'wait')} for the result"
         )

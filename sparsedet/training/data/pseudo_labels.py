@@ -24,9 +24,11 @@ from typing import Any
 from sparsedet.annotations import Box, Dataset
 from sparsedet.atomic_io import read_json, write_json
 from sparsedet.config.sections import StagedConfig
-from sparsedet.errors import RunError
+from sparsedet.errors import RunError, SparseDetError
 from sparsedet.reading import ODD_VALUES
 from sparsedet.run_folder import RunFolder
+
+_MINED_AGAIN = "without the file the boxes are mined again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +111,20 @@ def write_pseudo_labels(boxes: PseudoLabels, path: Path) -> None:
     write_json(path, content)
 
 
-def read_pseudo_labels(path: Path) -> PseudoLabels:
+def read_pseudo_labels(path: Path, *, advice: str = _MINED_AGAIN) -> PseudoLabels:
     """Read the file of `write_pseudo_labels`.
+
+    Args:
+        path: the file.
+        advice: what to do if it is broken.
 
     Raises:
         RunError: when the file is broken.
     """
-    content = read_json(path)
+    try:
+        content = read_json(path)
+    except SparseDetError as error:
+        raise RunError(f"{error}; {advice}") from error
     try:
         return PseudoLabels(
             labels=_boxes(content["labels"]),
@@ -125,9 +134,7 @@ def read_pseudo_labels(path: Path) -> PseudoLabels:
             left_out=content["left_out"],
         )
     except ODD_VALUES as error:
-        raise RunError(
-            f"{path}: unexpected content ({error!r}); without the file the boxes are mined again"
-        ) from error
+        raise RunError(f"{path}: unexpected content ({error!r}); {advice}") from error
 
 
 def write_ignored(boxes: Iterable[Box], run: RunFolder) -> None:
@@ -137,7 +144,9 @@ def write_ignored(boxes: Iterable[Box], run: RunFolder) -> None:
 
 def read_ignored(run: RunFolder) -> tuple[Box, ...]:
     """Read the file of `write_ignored`; empty if there is none."""
-    return read_pseudo_labels(run.ignored).ignored if run.ignored.exists() else ()
+    if not run.ignored.exists():
+        return ()
+    return read_pseudo_labels(run.ignored, advice="restore it, or start another run").ignored
 
 
 def _entries(boxes: Iterable[Box]) -> list[dict[str, Any]]:

@@ -4,8 +4,11 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from sparsedet.atomic_io import atomic_path, sync_folder
 from sparsedet.errors import RunError
@@ -45,6 +48,7 @@ class StageCheckpoints:
         for path in (self.newest, *older):
             try:
                 state = checkpoint.load(path)
+                _check(state, path)
             except RunError as error:
                 first_error = first_error or error
                 continue
@@ -79,6 +83,20 @@ class StageCheckpoints:
 
     def _older_path(self, iteration: int) -> Path:
         return self.newest.with_name(f"{self.newest.stem}-{iteration:07d}.pth")
+
+
+def _check(state: State, path: Path) -> None:
+    """Refuse what no training resumes from: other content, and weights that are not finite.
+
+    Their moving average has no part in the losses, so nothing else would notice.
+    """
+    if type(state.get("iteration")) is not int:
+        raise RunError(f"{path}: not a checkpoint of a training that can be resumed")
+    for part in ("model", "average"):
+        values = state.get(part)
+        for name, value in values.items() if isinstance(values, Mapping) else ():
+            if isinstance(value, Tensor) and not bool(value.isfinite().all()):
+                raise RunError(f"{path}: has weights that are not finite ({name})")
 
 
 def _link(source: Path, target: Path) -> None:

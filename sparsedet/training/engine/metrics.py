@@ -46,7 +46,7 @@ class MetricsLog:
             self._tensorboard.close()
 
     def _is_beyond(self, line: dict[str, Any], start: int) -> bool:
-        return line.get("stage") == self.stage and line.get("iteration", 0) > start
+        return bool(line.get("stage") == self.stage and line["iteration"] > start)
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -62,7 +62,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
         except (ValueError, RecursionError):
             # A killed process may leave a partial line at the end.
             continue
-        if isinstance(line, dict):
+        if isinstance(line, dict) and type(line.get("iteration")) is int:
             lines.append(line)
     return lines
 

@@ -147,8 +147,8 @@ class Trainer:
             self.iteration = state["iteration"]
         except torch.cuda.OutOfMemoryError as error:
             raise checkpoint.too_little_memory("for the model") from error
-        except (KeyError, ValueError, RuntimeError) as error:
-            # Of other parameters: torch raises any of these.
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            # Of other parameters, or other content: torch raises any of these.
             reason = " ".join(str(error).split())[:_MAX_DETAIL]
             raise RunError(
                 f"the run's checkpoint doesn't fit its config.yaml ({reason}); restore the file, "

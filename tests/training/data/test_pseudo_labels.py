@@ -10,9 +10,11 @@ import pytest
 from sparsedet.annotations import Box, Category, Dataset, Image
 from sparsedet.config.training_config import load_config
 from sparsedet.errors import RunError
+from sparsedet.run_folder import RunFolder
 from sparsedet.training.data.pseudo_labels import (
     NOTHING,
     PseudoLabels,
+    read_ignored,
     read_pseudo_labels,
     usable,
     where_missing,
@@ -118,6 +120,10 @@ def test_mined_boxes_are_kept_to_the_last_digit(tmp_path: Path) -> None:
     del of_0_2["labels"][0]["weight"]
     (tmp_path / "boxes.json").write_text(json.dumps(of_0_2))
     assert read_pseudo_labels(tmp_path / "boxes.json").weights == (1.0,)
-    (tmp_path / "boxes.json").write_text('{"labels": []}')
-    with pytest.raises(RunError, match=r"boxes\.json: unexpected content .*mined again"):
-        read_pseudo_labels(tmp_path / "boxes.json")
+    for broken, says in (('{"labels": []}', "unexpected content"), ('{"lab', "not valid JSON")):
+        (tmp_path / "boxes.json").write_text(broken)
+        with pytest.raises(RunError, match=rf"boxes\.json: {says} .*mined again"):
+            read_pseudo_labels(tmp_path / "boxes.json")
+        (tmp_path / "ignored.json").write_text(broken)
+        with pytest.raises(RunError, match=rf"ignored\.json: {says} .*restore it"):
+            read_ignored(RunFolder(tmp_path))

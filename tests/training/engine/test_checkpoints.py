@@ -1,7 +1,9 @@
 """Checkpoints of a stage: the newest is always complete, and some older ones are kept."""
 
 import logging
+import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,8 @@ from sparsedet.errors import RunError
 from sparsedet.modeling import checkpoint
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.engine.checkpoints import StageCheckpoints, State
+from sparsedet.training.engine.trainer import Trainer
+from tests.training.short_runs import short_config
 
 FULL_DISK = """
 import resource, signal, sys, torch
@@ -74,6 +78,32 @@ def test_a_damaged_state_is_replaced_by_the_one_before(
     assert [checkpoint.load(path)["iteration"] for path in again.older()] == [20]
 
 
+@pytest.mark.parametrize(
+    ("odd", "says"),
+    [
+        ({"weights": torch.zeros(3)}, "not a checkpoint of a training that can be resumed"),
+        ({"iteration": "forty"}, "not a checkpoint of a training that can be resumed"),
+        ({"iteration": 40, "model": {"a.b": torch.tensor([1.0, math.nan])}}, r"finite \(a\.b\)"),
+        ({"iteration": 40, "average": {"a.b": torch.tensor(math.inf)}}, r"finite \(a\.b\)"),
+    ],
+)
+def test_other_content_is_replaced_by_the_state_before(
+    tmp_path: Path, odd: State, says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A model was copied there, or its weights are worthless: the losses don't show the average."""
+    checkpoints = written(tmp_path, 20, 40)
+    checkpoint.save(odd, checkpoints.newest)
+    with caplog.at_level(logging.WARNING):
+        found = StageCheckpoints(RunFolder(tmp_path), "stage1").read()
+    assert found is not None
+    assert found["iteration"] == 20
+    assert re.search(says, caplog.text)
+    for path in checkpoints.older():
+        path.unlink()
+    with pytest.raises(RunError, match=says):
+        StageCheckpoints(RunFolder(tmp_path), "stage1").read()
+
+
 def test_a_removed_state_is_replaced_by_the_one_before(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -128,3 +158,15 @@ def test_a_full_disk_leaves_the_old_state_whole(tmp_path: Path) -> None:
     assert "File too large" in ended.stderr
     assert checkpoints.newest.read_bytes() == before
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"model": 5}, {"optimizer": "x"}, {"schedule": None}],
+    ids=["model", "optimizer", "schedule"],
+)
+def test_a_part_of_another_kind_is_one_line(damage: State) -> None:
+    config = short_config(6, "MODEL.WEIGHTS", "", method="plain")
+    state = Trainer(config, 1).state()
+    with pytest.raises(RunError, match=r"doesn't fit its config\.yaml \(.+\); restore the file"):
+        Trainer(config, 1).start({**state, **damage}, 0)

@@ -31,7 +31,9 @@ def test_what_was_written_beyond_the_checkpoint_is_gone(tmp_path: Path) -> None:
 
 def test_half_a_line_of_a_killed_process_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
-    path.write_text('{"stage": "plain", "iteration": 20}\n{"stage": "pl')
+    odd = '{"stage": "plain", "iteration": "x"}\n{"stage": "plain"}\n'
+    path.write_text('{"stage": "plain", "iteration": 20}\n' + odd + '{"stage": "pl')
+    MetricsLog(path, tmp_path / "tensorboard", "plain", 30).close()
     assert read_metrics(path) == [{"stage": "plain", "iteration": 20}]
 
 

@@ -45,20 +45,21 @@ def find_or_add_view(
     *,
     keep_default: bool = False,
 ) -> int:
-    """Return the id of the project's view with this title, created if missing.
+    """Return the id of the project's view with this title and these settings, created if missing.
 
     Args:
         connection: to the server.
         project: the project's number.
-        title: identifies the view; people's changes to it are kept.
-        settings: `ordering`, `filters` etc. of a new view.
+        title: of the view.
+        settings: `ordering`, `filters` etc. of a new view; see `is_view`
+            for what of it identifies the view. People's other changes are kept.
         keep_default: keep the project's list of all tasks. Label Studio shows it automatically only
             while a project has no views.
     """
-    titles = _titles(connection, project)
-    if title in titles:
-        return titles[title]
-    if keep_default and not titles:
+    found = find_view(connection, project, title, settings)
+    if found is not None:
+        return found
+    if keep_default and not list_views(connection, project):
         _add(connection, project, _DEFAULT_TITLE, {})
     return _add(connection, project, title, settings)
 
@@ -107,19 +108,27 @@ def hide_versions(
         update_project(connection, project, changes, what)
 
 
-def remove_view(connection: Connection, project: int, title: str, *, dry_run: bool) -> int:
-    """Delete the project's view with this title; return how many there were."""
-    view = _titles(connection, project).get(title)
-    if view is None:
-        return 0
-    if not dry_run:
-        connection.delete(f"api/dm/views/{view}/", f"deleting a view of project {project}")
-    return 1
+def find_view(
+    connection: Connection, project: int, title: str, settings: Mapping[str, Any]
+) -> int | None:
+    """Return the id of the project's view with this title and these settings, or None."""
+    views = list_views(connection, project)
+    return next((id for id, data in views if is_view(data, title, settings)), None)
 
 
-def find_view(connection: Connection, project: int, title: str) -> int | None:
-    """Return the id of the project's view with this title, or None."""
-    return _titles(connection, project).get(title)
+def is_view(view: Mapping[str, Any], title: str, settings: Mapping[str, Any]) -> bool:
+    """Return whether a view is the one that was added with a title and settings.
+
+    Other views of people may have its title: it still has one of its filters, if it had some.
+    """
+    ours = _filtered(settings)
+    return view.get("title") == title and (not ours or not ours.isdisjoint(_filtered(view)))
+
+
+def _filtered(view: Mapping[str, Any]) -> set[str]:
+    """Return what the filters of a view look at."""
+    items = (view.get("filters") or {}).get("items") or ()
+    return {str(item.get("filter")) for item in items}
 
 
 def _titles(connection: Connection, project: int) -> dict[str, int]:

@@ -37,6 +37,7 @@ from ..views import find_view
 from .draft_on_offer import drafts_on_offer
 from .draft_plan import CHANGED, DraftPlan, DraftRules, PulledImage, plan_drafts, plan_predictions
 from .draft_push import (
+    VIEW,
     VIEW_TITLE,
     apply_replacements,
     delete_drafts,
@@ -262,7 +263,9 @@ class DraftMode:
         up |= {i.source_task: len(i.mined) for i in plan.unannotated if i.source_task not in late}
         skipped = {**plan.skipped, **late}
         url = f"{self._connection.url}/projects/{project}/data"
-        view = find_view(self._connection, project_number(project), VIEW_TITLE) if up else None
+        view = None
+        if up:
+            view = find_view(self._connection, project_number(project), VIEW_TITLE, VIEW)
         return PushReport(
             review_project=project,
             url=url if view is None else f"{url}?tab={view}",

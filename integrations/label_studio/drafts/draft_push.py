@@ -32,7 +32,7 @@ from .draft_tasks import (
 
 VIEW_TITLE = "Mined boxes"
 _COLUMNS = [column for column in HIDDEN_COLUMNS if column != "tasks:draft_exists"]
-_VIEW = {
+VIEW = {
     "hiddenColumns": {"explore": _COLUMNS, "labeling": _COLUMNS},
     "filters": {
         "conjunction": "or",
@@ -227,4 +227,4 @@ def show_drafts(
     """Show pending boxes: predictions of unannotated tasks, and a view of all of them."""
     if predictions:
         show_version(connection, project, model_version)
-    find_or_add_view(connection, project, VIEW_TITLE, _VIEW, keep_default=True)
+    find_or_add_view(connection, project, VIEW_TITLE, VIEW, keep_default=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from sparsedet.push_modes import Progress, UndoReport
 
@@ -14,9 +15,9 @@ from ..predictions import (
     same_result,
 )
 from ..projects import has_drafts
-from ..views import hide_versions, remove_view
+from ..views import hide_versions, is_view, remove_views
 from .draft_plan import WantedDraft
-from .draft_push import VIEW_TITLE, apply_replacements, delete_drafts, write_drafts
+from .draft_push import VIEW, VIEW_TITLE, apply_replacements, delete_drafts, write_drafts
 from .draft_tasks import (
     Draft,
     DraftTask,
@@ -117,6 +118,10 @@ def undo_drafts(
         id for task in tasks.values() for a in task.submitted for id in ids_of(a.get("result"))
     }
     asked = plan.taken if region_ids is None else set(region_ids)
+    views = 0
+    if not plan.up:
+        is_ours = partial(is_view, title=VIEW_TITLE, settings=VIEW)
+        views = remove_views(connection, project, is_ours, dry_run=dry_run)
     if not dry_run:
         outdated = [p for change in plan.predictions for p in change.outdated]
         hide_versions(
@@ -131,7 +136,7 @@ def undo_drafts(
     return UndoReport(
         predictions=sum(len(change.outdated) for change in plan.predictions),
         drafts=len(plan.delete) + len(plan.write),
-        views=0 if plan.up else remove_view(connection, project, VIEW_TITLE, dry_run=dry_run),
+        views=views,
         region_ids=frozenset(asked - plan.up - judged),
         kept=plan.kept,
     )

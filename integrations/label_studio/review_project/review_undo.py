@@ -5,7 +5,7 @@ from collections.abc import Collection
 from sparsedet.push_modes import Progress, UndoReport
 
 from ..client.connection import Connection
-from ..views import hide_versions, remove_view
+from ..views import hide_versions, remove_views
 from .review_plan import plan_undo, vanishing_versions
 from .review_push import apply_plan
 from .review_setup import EARLIER_VIEW_TITLE, VIEW_TITLE
@@ -43,7 +43,9 @@ def undo_review(
     views = 0
     if not plan.up and not plan.kept:
         titles = (VIEW_TITLE, EARLIER_VIEW_TITLE)
-        views = sum(remove_view(connection, review, title, dry_run=dry_run) for title in titles)
+        views = remove_views(
+            connection, review, lambda v: v.get("title") in titles, dry_run=dry_run
+        )
         views += remove_tabs(connection, review, dry_run=dry_run)
     return UndoReport(
         predictions=len(plan.outdated),

@@ -55,6 +55,22 @@ def test_undo_takes_back_untouched_drafts_and_predictions(
     assert push(tool, half_annotated).created == report.created
 
 
+def test_a_tab_of_people_with_our_title_stays(
+    tool: LabelStudioTool, half_annotated: Pulled
+) -> None:
+    project = half_annotated.project
+    data = {"title": VIEW_TITLE, "type": "list", "target": "tasks", "ordering": ["tasks:id"]}
+    body = {"project": int(project), "data": data}
+    theirs = tool.connection.post_json("api/dm/views/", body, "adding a tab")["id"]
+    report = push(tool, half_annotated)
+    assert views(tool, half_annotated) == [VIEW_TITLE, VIEW_TITLE]
+    assert not report.url.endswith(f"?tab={theirs}")
+    done = mode_of(tool).undo(project, project, every(half_annotated))
+    assert done.views == 1
+    (left,) = tool.connection.client.views.list(project=int(project))
+    assert left.id == theirs
+
+
 def test_a_project_that_hid_predictions_hides_them_again(
     tool: LabelStudioTool, half_annotated: Pulled
 ) -> None:

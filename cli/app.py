@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Never
 
@@ -19,7 +18,7 @@ from sparsedet.runtime.launched import (
     reports_errors,
     reports_interruption,
 )
-from sparsedet.runtime.visible_text import log_to_stderr, show_escaped
+from sparsedet.runtime.visible_text import hide_library_warnings, log_to_stderr, show_escaped
 
 from .advice import message
 from .commands import (
@@ -197,8 +196,7 @@ def _options(
 ) -> None:
     os.environ["SPARSEDET_DEBUG"] = "1" if debug else ""
     if not debug:
-        # Users can't fix deprecations inside torch and detectron2.
-        warnings.filterwarnings("ignore", module=r"torch|detectron2|fvcore|PIL")
+        hide_library_warnings()
     if is_launched():
         # Otherwise every process prints torch's performance advice.
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

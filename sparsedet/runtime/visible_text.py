@@ -5,8 +5,10 @@ escape sequence in them could colour, erase or forge what a person reads, or typ
 """
 
 import logging
+import os
 import re
 import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any, TextIO
 
@@ -93,3 +95,10 @@ def log_to_stderr(level: int) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLineFormatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler])
+
+
+def hide_library_warnings() -> None:
+    """Hide warnings of libraries: users can't fix deprecations inside torch and detectron2."""
+    warnings.filterwarnings("ignore", module=r"torch|detectron2|fvcore|PIL")
+    # Processes that are spawned import torch before they run any code of ours.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")

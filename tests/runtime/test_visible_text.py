@@ -89,3 +89,14 @@ def test_warnings_and_tracebacks_are_escaped_in_every_encoding(encoding: str) ->
     assert rb"careful\x9b2J" in done.stderr
     assert rb"RuntimeError: bug\x1b[2J" in done.stderr
     assert b"\xff" in done.stdout or rb"b\xff" in done.stdout
+
+
+def test_warnings_of_libraries_are_hidden_in_child_processes_too() -> None:
+    child = "import warnings; warnings.warn('old', FutureWarning)"
+    code = (
+        "import subprocess, sys; from sparsedet.runtime.visible_text import hide_library_warnings; "
+        f"hide_library_warnings(); subprocess.run([sys.executable, '-c', {child!r}], check=True)"
+    )
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONWARNINGS"}
+    ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True)
+    assert ran.stderr == b""

@@ -19,7 +19,7 @@ from sparsedet.ledger import Ledger
 from sparsedet.live_backend import LiveOptions
 from sparsedet.loop.live_reviews import known_projects
 from sparsedet.loop.workspace import Workspace, owner_id
-from sparsedet.runtime.visible_text import log_to_stderr, show_escaped
+from sparsedet.runtime.visible_text import hide_library_warnings, log_to_stderr, show_escaped
 from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
 from sparsedet.wording import first_of
 
@@ -230,6 +230,7 @@ def _listen(host: str, port: int) -> socket.socket:
 def _worker(settings: ServiceSettings, make_tool: Callable[..., ConnectedTool]) -> "FastAPI":
     """Return the application of a worker process."""
     show_escaped()
+    hide_library_warnings()
     log_to_stderr(logging.WARNING)
     tool = make_tool(settings.url, settings.options, api_key=settings.api_key)
     return make_app(Service(settings, tool))

@@ -15,11 +15,10 @@ from sparsedet.run_folder import RunFolder
 from sparsedet.runtime import processes
 from sparsedet.runtime.launched import is_launched
 from sparsedet.runtime.resources import peak_memory
-from sparsedet.runtime.unreadable import OnUnreadable, warn_unreadable
 from sparsedet.training.data.loader import Batch, batches, lost_workers_reported
 from sparsedet.training.data.packed_dataset import TrainingImage
 from sparsedet.training.engine.best_checkpoint import Validator
-from sparsedet.training.engine.callbacks import OnEarlyStop, OnProgress, StageProgress
+from sparsedet.training.engine.callbacks import Callbacks, StageProgress
 from sparsedet.training.engine.checkpoints import StageCheckpoints, State
 from sparsedet.training.engine.metrics import MetricsLog, Throughput
 from sparsedet.training.engine.trainer import Trainer, Weights
@@ -49,12 +48,10 @@ def train_stage(
     run: RunFolder,
     *,
     seed: int,
-    on_progress: OnProgress,
     classes: Sequence[str] = (),
     validator: Validator | None = None,
     cache: PixelCache | None = None,
-    on_early_stop: OnEarlyStop = lambda stop: None,
-    on_unreadable: OnUnreadable = warn_unreadable,
+    callbacks: Callbacks | None = None,
 ) -> Weights:
     """Train the configured model on `images`, resuming from the stage's checkpoint if it exists.
 
@@ -67,10 +64,10 @@ def train_stage(
         config: the configuration.
         run: the run folder.
         seed: seed of all random draws.
-        on_progress: called after every iteration.
         classes: names of the model's classes, for matching initial weights.
         validator: evaluates during training, keeps the best weights, and may stop the stage early.
-        on_early_stop: called then.
+        cache: cache of decoded images; None: every image is decoded.
+        callbacks: called for iterations, an early stop and undecodable images.
 
     Returns:
         The weights: with SOLVER.EMA_DECAY, their moving average.
@@ -79,6 +76,7 @@ def train_stage(
         TrainingError: when a loss is not finite, naming the batch's images.
         ConfigError: when the batch can't be split between the processes.
     """
+    callbacks = callbacks or Callbacks()
     training = _StageTraining(stage, config, run, seed, classes)
     trainer = training.trainer
     at_end = stage.end == config.solver.max_iter
@@ -92,14 +90,14 @@ def train_stage(
             rank=processes.rank(),
             ranks=processes.ranks(),
             cache=cache,
-            on_unreadable=on_unreadable,
+            on_unreadable=callbacks.on_unreadable,
         ):
             if at_end and validator is not None:
                 stop = validator.early_stop(trainer.iteration, stage.start)
                 if stop is not None:
-                    on_early_stop(stop)
+                    callbacks.on_early_stop(stop)
                     break
-            on_progress(training.step(batch))
+            callbacks.on_progress(training.step(batch))
             if validator is not None and validator.is_due(trainer.iteration):
                 training.measure(validator)
             # After validation: a run that resumes here has been validated.

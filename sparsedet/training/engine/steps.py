@@ -96,12 +96,10 @@ class Steps:
             self.config,
             self.run,
             seed=self.seed,
-            on_progress=self.callbacks.on_progress,
             classes=[category.name for category in self.dataset.categories],
             validator=self.validator,
             cache=self.cache,
-            on_early_stop=self.callbacks.on_early_stop,
-            on_unreadable=self.callbacks.on_unreadable,
+            callbacks=self.callbacks,
         )
         # The next step reads what the first process has written.
         processes.barrier()

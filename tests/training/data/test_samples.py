@@ -149,7 +149,6 @@ def test_training_lowers_an_absent_class_where_there_is_no_label(
                 config,
                 run,
                 seed=1,
-                on_progress=lambda progress: None,
             )
         )
         found.append(probability(model, scenes, config, seen))
@@ -219,11 +218,7 @@ def test_training_lowers_the_rejected_class_where_it_was_rejected(
         )
         run = RunFolder(tmp_path / "-".join(("run", *off)))
         model = build(config.node)
-        model.load_state_dict(
-            train_stage(
-                Stage("only", 0, 12), images, config, run, seed=1, on_progress=lambda progress: None
-            )
-        )
+        model.load_state_dict(train_stage(Stage("only", 0, 12), images, config, run, seed=1))
         found.append(probability(model, scenes, config, rejected))
     assert found[0] < 0.5 * found[1]
 

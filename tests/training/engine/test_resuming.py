@@ -162,7 +162,6 @@ def test_a_stage_does_not_start_without_the_one_before(
             short_config(4, method="plain"),
             run,
             seed=1,
-            on_progress=lambda progress: None,
         )
 
 

@@ -17,7 +17,7 @@ from sparsedet.modeling.weights.pretrained import load_initial_weights
 from sparsedet.run_folder import RunFolder
 from sparsedet.training.data.packed_dataset import PackedDataset, TrainingImage
 from sparsedet.training.data.samples import training_images
-from sparsedet.training.engine.callbacks import StageProgress
+from sparsedet.training.engine.callbacks import Callbacks, StageProgress
 from sparsedet.training.engine.metrics import read_metrics
 from sparsedet.training.engine.stage import Stage, train_stage
 from sparsedet.training.engine.trainer import Trainer, Weights
@@ -48,7 +48,8 @@ def train(
 ) -> Weights:
     config = short_config(iterations, *overrides, method=method)
     stage, run = Stage("only", 0, iterations), RunFolder(root)
-    return train_stage(stage, images, config, run, seed=1, on_progress=recorder)
+    callbacks = Callbacks(on_progress=recorder)
+    return train_stage(stage, images, config, run, seed=1, callbacks=callbacks)
 
 
 @pytest.fixture
@@ -100,7 +101,8 @@ def test_progress_and_metrics_tell_rate_speed_and_memory(
     config = short_config(3, method="plain")
     run = RunFolder(tmp_path)
     began = time.monotonic()
-    train_stage(Stage("only", 0, 3), images, config, run, seed=1, on_progress=seen.append)
+    callbacks = Callbacks(on_progress=seen.append)
+    train_stage(Stage("only", 0, 3), images, config, run, seed=1, callbacks=callbacks)
     seconds = time.monotonic() - began
     # It warms up: two iterations below the full rate.
     assert 0 < seen[0].learning_rate < seen[1].learning_rate < seen[2].learning_rate
@@ -166,7 +168,8 @@ def test_a_stage_under_nohup_outlives_its_terminal(images: PackedDataset, tmp_pa
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         config, run = short_config(2, method="plain"), RunFolder(tmp_path)
-        assert train_stage(Stage("only", 0, 2), images, config, run, seed=1, on_progress=hang_up)
+        callbacks = Callbacks(on_progress=hang_up)
+        assert train_stage(Stage("only", 0, 2), images, config, run, seed=1, callbacks=callbacks)
     finally:
         signal.signal(signal.SIGHUP, before)
 
@@ -181,7 +184,9 @@ def test_a_stage_goes_on_where_the_previous_one_ended(
     def run(name: str, recorder: Recorder, *stages: Stage) -> Weights:
         folder = RunFolder(tmp_path / name)
         weights = [
-            train_stage(stage, images, config, folder, seed=1, on_progress=recorder)
+            train_stage(
+                stage, images, config, folder, seed=1, callbacks=Callbacks(on_progress=recorder)
+            )
             for stage in stages
         ]
         return weights[-1]

@@ -7,7 +7,7 @@ not measure again.
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil, inf
 from pathlib import Path
 from statistics import median
@@ -23,6 +23,7 @@ from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import UnreadableImages
 from sparsedet.training.data.loader import batches, decoded_bytes, lost_workers_reported
 from sparsedet.training.data.samples import training_images, usable_feedback, without_versions
+from sparsedet.training.engine.mining_schedule import Pace, mining_shares
 from sparsedet.training.engine.steps import stages
 from sparsedet.training.engine.train import with_bounded_batch
 from sparsedet.training.engine.trainer import Trainer, check_model
@@ -60,10 +61,14 @@ class StepTime:
     """Seconds of one mining of all images."""
     staged: StagedConfig | None = None
     """When the training mines; None: never."""
+    pace: Pace = field(default_factory=Pace)
 
     def minings(self, iterations: int) -> int:
         """Return the number of minings in a training of this length."""
-        return len(stages(self.staged, iterations)) - 1 if self.staged else 0
+        if self.staged is None:
+            return 0
+        shares = mining_shares(self.staged, iterations, self.pace)
+        return len(stages(self.staged.model_copy(update={"mine_at": shares}), iterations)) - 1
 
     def seconds(self, iterations: int) -> float:
         """Return the time of a training of this length, minings included."""
@@ -188,7 +193,12 @@ def measure_steps(
     if method != "staged":
         return times
     per_image = _detection_seconds(trainer, config, dataset.images, images)
-    return replace(times, mining=len(dataset.images) * per_image, staged=config.staged)
+    return replace(
+        times,
+        mining=len(dataset.images) * per_image,
+        staged=config.staged,
+        pace=Pace.of(config, dataset, len(views)),
+    )
 
 
 def _detection_seconds(

@@ -31,6 +31,9 @@ _LIVE = "-sparsedet-live"
 """End of the model version of live predictions, by which they are known as ours: pushes have the
 run's id alone, and nothing else of a prediction says who made it."""
 
+_PROBLEMS = (SparseDetError, OSError)
+"""Files may be replaced at any time, and vanish between check and reading."""
+
 Rejected = Mapping[tuple[str, str], Sequence[ReviewedRegion]]
 
 
@@ -69,6 +72,8 @@ class ModelHost:
         self._retry_at = math.inf
         self._rejected: Rejected = {}
         self._ledger_seen: Fingerprint | None = None
+        self._said: dict[str, str] = {}
+        """Step of `look` -> why it fails, as reported."""
         self._detecting = Lock()
         self._ending = Event()
         self._on_change: Callable[[], None] = lambda: None
@@ -79,6 +84,7 @@ class ModelHost:
         Raises:
             SparseDetError: if it can't be loaded; retried once its files change, and after a while:
                 the settings may have been wrong, or the ledger or the GPU busy.
+            OSError: likewise, if its files change or vanish meanwhile.
         """
         try:
             served = find_served_run(self._run, self._workspace)
@@ -88,7 +94,7 @@ class ModelHost:
             self._seen, self._retry_at = seen, time.monotonic() + RETRY_SECONDS
             before, self._model = self._model, load_live_model(served, self._device)
             self._retry_at = math.inf
-        except SparseDetError as error:
+        except _PROBLEMS as error:
             self._problem = str(error)
             raise
         if before is not None:
@@ -131,15 +137,14 @@ class ModelHost:
         return self._rejected.get((project, image), ())
 
     def look(self) -> None:
-        """Check for a newer model and new rejections; report a failure once."""
-        try:
-            self.load()
-        except SparseDetError as error:
-            self._say_once(error)
-        try:
-            self._read_rejected()
-        except SparseDetError as error:
-            self._say_once(error)
+        """Check for a newer model and new rejections; report each failure once."""
+        for step in (self.load, self._read_rejected):
+            try:
+                step()
+            except _PROBLEMS as error:
+                self._say_once(step.__name__, str(error))
+            else:
+                self._said.pop(step.__name__, None)
 
     def _watch(self) -> None:
         while not self._ending.wait(LOOK_SECONDS):
@@ -158,7 +163,7 @@ class ModelHost:
             self._rejected = rejected_boxes(self._workspace)
             self._ledger_seen = seen
 
-    def _say_once(self, error: SparseDetError) -> None:
-        if str(error) != getattr(self, "_said", ""):
-            self._said = str(error)
-            logger.warning("%s", error)
+    def _say_once(self, step: str, problem: str) -> None:
+        if self._said.get(step) != problem:
+            self._said[step] = problem
+            logger.warning("%s", problem)

@@ -9,7 +9,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, ClassVar
-from unittest.mock import Mock
 
 import cv2
 import pytest
@@ -22,7 +21,6 @@ from sparsedet.integrations.label_studio.demo.project_setup import labelling_con
 from sparsedet.integrations.label_studio.geometry import from_percent
 from sparsedet.integrations.label_studio.labelling_config.label_config import parse_config
 from sparsedet.integrations.label_studio.review_project.review_tasks import SOURCE_TASK_KEY
-from sparsedet.integrations.label_studio.serve import model_host
 from sparsedet.integrations.label_studio.serve.app import make_app
 from sparsedet.integrations.label_studio.serve.model_host import ModelHost
 from sparsedet.integrations.label_studio.serve.predictor import live_categories
@@ -282,40 +280,6 @@ def test_a_dead_model_is_one_line(tool: LabelStudioTool, tmp_path: Path) -> None
             assert answer.status_code == 503
             assert "not a readable checkpoint" in answer.json()["error"]
             assert "\n" not in answer.json()["error"]
-
-
-def test_a_newer_model_takes_over_and_a_broken_one_does_not(tmp_path: Path) -> None:
-    run = make_eager_run(tmp_path / "run", CLASSES, "first")
-    host = ModelHost(run.root, None, "cpu")
-    changes: list[str] = []
-    host.load()
-    host._on_change = lambda: changes.append(host.current.info.run_id)
-    first = host.current
-    host.look()
-    assert host.current is first
-    make_eager_run(tmp_path / "run", CLASSES, "second", seed=2)
-    host.look()
-    assert changes == ["second"]
-    run.model.write_bytes(b"no weights")
-    host.look()
-    assert host.current.info.run_id == "second"
-
-
-def test_a_model_that_could_not_be_loaded_is_tried_again(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nothing about its files has changed, but the ledger is no longer locked."""
-    host = ModelHost(run, None, "cpu")
-    with monkeypatch.context() as patched:
-        patched.setattr(model_host, "load_live_model", Mock(side_effect=RunError("locked")))
-        patched.setattr(model_host, "RETRY_SECONDS", 0.0)
-        host.look()
-        with pytest.raises(model_host.NoModelError, match="locked"):
-            host.check()
-    host.look()
-    first = host.current
-    host.look()
-    assert host.current is first
 
 
 def test_labels_of_a_project_as_a_model_s_classes() -> None:

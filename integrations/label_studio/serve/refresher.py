@@ -13,7 +13,7 @@ from typing import Any
 
 from ..client.answers import check_task, identifier, text
 from ..client.connection import Connection
-from ..client.request_errors import RequestFailedError
+from ..client.request_errors import RequestFailedError, RequestRefusedError
 from ..project_records import read_project
 from .model_host import ModelHost, is_live_version, live_version
 from .predictor import Predictor
@@ -81,7 +81,7 @@ class Refresher:
                 project = None if task or not self._projects else self._projects.pop()
             try:
                 if task is not None:
-                    self._refresh(*task)
+                    self._refresh_existing(*task)
                 if project is not None:
                     self._look_through(project)
                 self._failure = ""
@@ -113,6 +113,25 @@ class Refresher:
         for entry in self._predictions({"project": project}):
             if entry.get("model_version") != present:
                 self.task_changed(project, int(entry["task"]))
+
+    def _refresh_existing(self, project: int, task: int) -> None:
+        """Refresh a task, unless it was deleted since, which the server also reports."""
+        try:
+            self._refresh(project, task)
+        except RequestFailedError as error:
+            if not error.is_of_one_object or self._exists(task):
+                raise
+
+    def _exists(self, task: int) -> bool:
+        try:
+            # Not the task itself: without predictions, the server would request one.
+            path, what = f"api/tasks/{task}/annotations/", f"looking for task {task}"
+            self._connection.get_json(path, {}, what)
+        except RequestRefusedError as error:
+            if not error.is_not_found:
+                raise
+            return False
+        return True
 
     def _refresh(self, project: int, task: int) -> None:
         entries = self._predictions({"task": task})

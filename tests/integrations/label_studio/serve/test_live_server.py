@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from playwright.sync_api import expect
 
+from sparsedet.integrations.label_studio.client.request_errors import RequestRefusedError
 from sparsedet.integrations.label_studio.demo.local_server import LocalServer
 from sparsedet.integrations.label_studio.geometry import from_percent
 from sparsedet.integrations.label_studio.predictions import (
@@ -22,6 +24,8 @@ from sparsedet.integrations.label_studio.predictions import (
     read_predictions,
 )
 from sparsedet.integrations.label_studio.serve.connect import TITLE, connect
+from sparsedet.integrations.label_studio.serve.model_host import live_version
+from sparsedet.integrations.label_studio.serve.refresher import Refresher
 from sparsedet.ledger import Ledger
 from sparsedet.live_backend import SECRET_VARIABLE
 from sparsedet.push_modes import no_progress
@@ -136,6 +140,20 @@ def test_tasks_open_with_boxes_and_reviews_arrive(project: SmallProject) -> None
         )
     assert live(project) == (0, 0)
     assert predictions(project) == [THEIRS]
+
+
+def test_tasks_that_are_deleted_after_a_change_are_no_problem(project: SmallProject) -> None:
+    """The server reports their annotations, but refuses to list their predictions."""
+    deleted, task = project.id_of("b.png"), int(project.id_of("a.png"))
+    project.api.delete(f"api/tasks/{deleted}/", "deleting a task")
+    host = Mock()
+    host.current.info.run_id = "eager"
+    refresher = Refresher(project.api, host, Mock())
+    refresher._refresh_existing(int(project.project), int(deleted))
+    live = NewPrediction(task, [], live_version("eager"))
+    import_predictions(project.api, int(project.project), [live], no_progress)
+    with pytest.raises(RequestRefusedError, match="reading project 98765"):
+        refresher._refresh_existing(98765, task)
 
 
 def predictions(project: SmallProject) -> list[str]:

@@ -212,9 +212,6 @@ class StagedConfig(Section):
         tuple[InnerShare, ...], Expected("shares of the iterations, between 0 and 1")
     ] = (0.375, 0.6875)
     """The training images are mined after these shares of the iterations."""
-    min_boxes: NonNegative = 225
-    """Minings are left out, but for the last one, before every class's boxes have been shown so
-    often on average, or every image eight times."""
     max_passes: NonNegative = 16
     """Minings are added if there are more passes than this over the images before the first one or
     between two, and more than 300 iterations. 0: none are added."""

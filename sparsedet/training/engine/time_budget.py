@@ -7,7 +7,7 @@ not measure again.
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import ceil, inf
 from pathlib import Path
 from statistics import median
@@ -23,7 +23,7 @@ from sparsedet.runtime import processes
 from sparsedet.runtime.unreadable import UnreadableImages
 from sparsedet.training.data.loader import batches, decoded_bytes, lost_workers_reported
 from sparsedet.training.data.samples import training_images, usable_feedback, without_versions
-from sparsedet.training.engine.mining_schedule import Pace, mining_shares
+from sparsedet.training.engine.mining_schedule import mining_shares
 from sparsedet.training.engine.steps import stages
 from sparsedet.training.engine.train import with_bounded_batch
 from sparsedet.training.engine.trainer import Trainer, check_model
@@ -61,13 +61,14 @@ class StepTime:
     """Seconds of one mining of all images."""
     staged: StagedConfig | None = None
     """When the training mines; None: never."""
-    pace: Pace = field(default_factory=Pace)
+    pass_length: float = inf
+    """Iterations of a pass over all images."""
 
     def minings(self, iterations: int) -> int:
         """Return the number of minings in a training of this length."""
         if self.staged is None:
             return 0
-        shares = mining_shares(self.staged, iterations, self.pace)
+        shares = mining_shares(self.staged, iterations, self.pass_length)
         return len(stages(self.staged.model_copy(update={"mine_at": shares}), iterations)) - 1
 
     def seconds(self, iterations: int) -> float:
@@ -197,7 +198,7 @@ def measure_steps(
         times,
         mining=len(dataset.images) * per_image,
         staged=config.staged,
-        pace=Pace.of(config, dataset, len(views)),
+        pass_length=len(views) / config.solver.batch_size,
     )
 
 

@@ -32,7 +32,7 @@ from sparsedet.training.data.pseudo_labels import write_ignored
 from sparsedet.training.data.samples import training_images, usable_feedback, without_versions
 from sparsedet.training.engine.best_checkpoint import ValidationData, check_validation
 from sparsedet.training.engine.callbacks import Callbacks
-from sparsedet.training.engine.mining_schedule import Pace, with_fitting_minings
+from sparsedet.training.engine.mining_schedule import with_regular_mining
 from sparsedet.training.engine.stage import Stage
 from sparsedet.training.engine.steps import Steps
 from sparsedet.training.engine.trainer import Weights, check_model
@@ -103,7 +103,7 @@ def start_run(
             source,
             config.solver.batch_size,
         )
-    config = _with_fitting_minings(config, dataset)
+    config = with_regular_mining(config, _views(config, dataset))
     if validation is not None and config.validation.eval_period > 0:
         check_validation(validation)
     training_images(usable_feedback(dataset, config.feedback), images, keep_unlabelled=True)
@@ -172,7 +172,7 @@ def check_same_run(
         data = read_coco(run.training_data)
         config = _bounded_as(began, config, data)
         if config.staged.mine_at != began.staged.mine_at:  # runs of former versions mine as asked
-            config = _with_fitting_minings(config, data)
+            config = with_regular_mining(config, _views(config, data))
         keys = config.differing_keys(began)
         if keys:
             differing.append(f"the run's configuration has other values of {first_of(keys)}")
@@ -203,10 +203,6 @@ def _bounded_as(began: TrainingConfig, config: TrainingConfig, dataset: Dataset)
         if batch == (began.solver.batch_size, began.solver.accumulation):
             return config.with_values(values)
     return with_bounded_batch(config, dataset)
-
-
-def _with_fitting_minings(config: TrainingConfig, dataset: Dataset) -> TrainingConfig:
-    return with_fitting_minings(config, Pace.of(config, dataset, _views(config, dataset)))
 
 
 def _views(config: TrainingConfig, dataset: Dataset) -> int:

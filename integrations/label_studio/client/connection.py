@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 WRITE: "RequestOptions" = {"max_retries": 0, "timeout_in_seconds": int(TIMEOUT_SECONDS)}
-"""For requests that create things: the SDK would retry them on a 5xx and create them twice."""
+"""For requests that create things: the SDK would retry them on a 5xx and create them twice. If the
+server refuses one since it gets too many, `KeyClient` retries it."""
 
 _ACCOUNT = "api/current-user/whoami"
 
@@ -176,11 +177,11 @@ class Connection:
         return as_objects(self.get_json(path, params, what), what)
 
     def post_json(self, path: str, body: object, what: str) -> dict[str, Any]:
-        """POST JSON to a resource that answers with an object; never retried."""
+        """POST JSON to a resource that answers with an object; only retried if nothing was done."""
         return as_object(self._send("POST", path, what, **_json(body)), what)
 
     def patch_json(self, path: str, body: object, what: str) -> dict[str, Any]:
-        """PATCH a resource with an id, such as "api/tasks/5/"; never retried.
+        """PATCH a resource with an id, such as "api/tasks/5/"; only retried if nothing was done.
 
         Returns:
             The changed resource, after checking that the answer has its id.
@@ -208,7 +209,7 @@ class Connection:
     def post_files(
         self, path: str, params: Mapping[str, Any], files: Mapping[str, Any], what: str
     ) -> dict[str, Any]:
-        """POST files, by field name as in httpx; never retried."""
+        """POST files, by field name as in httpx; only retried if nothing was done."""
         options: dict[str, Any] = {"params": dict(params), "files": dict(files)}
         return as_object(self._send("POST", path, what, **options, request_options=WRITE), what)
 

@@ -36,6 +36,8 @@ _ENCODINGS = ("", "identity", "gzip", "deflate")
 _MEGABYTE = 1_000_000
 _NOTED_PAUSE = 5.0
 """Seconds from which people are informed of a pause."""
+_REPEATS = 2
+"""How often a request is repeated for a busy server; as many as the SDK's, which repeats reads."""
 _BEGINNING = 500
 _SHORTEST_KEY = 20
 """Anything shorter is not a Label Studio key, and may occur in any answer."""
@@ -110,9 +112,21 @@ class KeyClient(httpx.Client):
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request and read the whole answer; once more if a bearer token has expired.
 
+        A write that is refused since the server gets too many requests is repeated after the pause
+        that it asks for: nothing was done. The SDK repeats reads, also after other failures.
+
         Raises:
             AnswerProblem: if it exceeds a limit, or does not come from Label Studio.
         """
+        answer = self._send_authorized(request, **options)
+        for repeats in range(_REPEATS if _is_write(request) else 0):
+            if answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
+                break
+            time.sleep(asked_pause(answer) or 2.0**repeats)
+            answer = self._send_authorized(request, **options)
+        return answer
+
+    def _send_authorized(self, request: httpx.Request, **options: Any) -> httpx.Response:
         answer = self._send_once(request, **options)
         if answer.status_code == httpx.codes.UNAUTHORIZED and "Authorization" in request.headers:
             authorization = self.renewed()
@@ -140,7 +154,7 @@ class KeyClient(httpx.Client):
         return Answer(response, body)
 
     def _note_pause(self, response: httpx.Response) -> None:
-        """Say that the SDK will wait as long as the server asks; refuse what it would cut short."""
+        """Say that we wait as long as the server asks; refuse to wait for too long."""
         pause = asked_pause(response)
         if pause > LONGEST_PAUSE:
             raise BusyError(response.status_code, pause)
@@ -231,6 +245,10 @@ class Answer(httpx.Response):
             ) from None
 
 
+def _is_write(request: httpx.Request) -> bool:
+    return request.method not in ("GET", "HEAD")
+
+
 def _check_redirect(response: httpx.Response) -> None:
     """Refuse a redirect that would carry the key elsewhere, or turn a write into a read."""
     if not response.has_redirect_location:
@@ -249,7 +267,7 @@ def _check_redirect(response: httpx.Response) -> None:
             f"redirects to {to[0]}://{to[1]}:{to[2]}, where the API key must not be sent; use the "
             "address at which Label Studio itself answers, without a login page in front of it"
         )
-    if request.method not in ("GET", "HEAD") and response.status_code not in (307, 308):
+    if _is_write(request) and response.status_code not in (307, 308):
         raise AnswerProblem(
             f"redirects a {request.method} to another address, where it would change nothing; use "
             "the address at which Label Studio itself answers (https?)"

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -275,7 +276,10 @@ def test_a_pause_that_is_too_long_is_an_error_at_once(form: str) -> None:
         assert [path for path, _ in server.seen].count("GET /api/things") == 1
 
 
-def test_a_pause_is_announced(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_pause_is_announced(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     with odd_server() as server:
         server.answers["POST /api/things"] = Answer(b"{}", 503, headers={"Retry-After": "50"})
         connection = Connection(server.url, SECRET)
@@ -287,6 +291,50 @@ def test_a_pause_is_announced(caplog: pytest.LogCaptureFixture) -> None:
             connection.post_json("api/things/", {}, "making a thing")
     assert "Label Studio is busy and asks to wait 50 s (status 503)" in caplog.text
     assert re.search(r"busy and asks to wait (49|50) s \(status 429\)", caplog.text)
+
+
+def test_writes_are_repeated_after_the_pause_of_a_server_with_too_many_requests(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Status 429 means that nothing was done; after other failures that is not known."""
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    with odd_server() as server:
+        usual, refused, bodies = server.answer, [0], []
+
+        def answer(method: str, path: str) -> Answer:
+            bodies.append(server.seen[-1][1].get("Content-Length"))
+            if method != "GET" and refused[0]:
+                refused[0] -= 1
+                return Answer(b"{}", 429, headers={"Retry-After": "2"})
+            return usual(method, path)
+
+        monkeypatch.setattr(server, "answer", answer)
+        server.answers["POST /api/things"] = json_answer({"id": 1})
+        server.answers["DELETE /api/things/1"] = Answer(b"", 204)
+        connection = Connection(server.url, SECRET)
+        refused[0] = 2
+        assert connection.post_json("api/things/", {"is": "new"}, "making a thing") == {"id": 1}
+        assert slept == [2, 2]
+        refused[0] = 1
+        connection.delete("api/things/1/", "deleting a thing")
+        file = tmp_path / "image.png"
+        file.write_bytes(b"pixels")
+        with file.open("rb") as opened:
+            refused[0] = 1
+            connection.post_files("api/things/", {}, {"file": opened}, "sending a thing")
+        assert bodies[-1] == bodies[-2]
+        assert slept == [2] * 4
+        refused[0] = 3
+        with pytest.raises(ToolError, match=r"status 429 .*; finished work is kept"):
+            connection.post_json("api/things/", {}, "making a thing")
+        assert refused[0] == 0
+
+        before = len(server.seen)
+        server.answers["POST /api/things"] = Answer(b"{}", 503, headers={"Retry-After": "2"})
+        with pytest.raises(ToolError, match="status 503"):
+            connection.post_json("api/things/", {}, "making a thing")
+        assert len(server.seen) == before + 1
 
 
 def test_the_end_of_a_limit_that_is_not_reached_is_not_waited_for() -> None:

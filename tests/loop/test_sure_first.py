@@ -49,9 +49,11 @@ def test_doubtful_boxes_wait_for_the_next_round(tmp_path: Path) -> None:
     (said,) = [line for line in project.said if "sure boxes first" in line]
     assert f", {3 * IMAGES} left to later rounds; " in said
     assert ("blind sample" in said) == any(entry["audit"] for entry in record["queue"])
-    # Files and ledger agree on what was shown; the model is empty.
-    assert "model.pth" in (found := project.command("check", "work").out)
-    assert "1 thing is wrong" in found
+    # Files and ledger agree on what was shown; the run is a stand-in.
+    found = project.command("check", "work").out
+    assert "model.pth: damaged" in found
+    assert "config.yaml: missing" in found
+    assert "2 things are wrong" in found
 
     project.review(draw_share=0.0)
     project.rounds.collect(folder)

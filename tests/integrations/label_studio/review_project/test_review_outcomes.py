@@ -1,6 +1,7 @@
 """Outcomes from a real server, through the command line."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -211,7 +212,8 @@ def test_the_key_reaches_no_file_and_no_output(
         (("review", "{empty}"), "no ledger here: is this the folder of a workspace"),
         (("pull", "-o", "{empty}"), "missing project: pass --project"),
         (("pull", "-o", "{workspace}", "--project", "1234567"), "already contains project"),
-        (("push", "{workspace}/mined.json", "--data", "{empty}/x.json"), "missing project: pass"),
+        (("push", "{workspace}/mined.json", "--data", "{empty}/x.json"), "no such file"),
+        (("push", "{workspace}/mined.json", "--data", "{copy}"), "missing project: pass"),
         (("push", "{empty}/none.json", "--data", "{workspace}"), "no such file"),
     ],
 )
@@ -220,7 +222,8 @@ def test_mistakes_are_one_line(
 ) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    filled = [text.format(workspace=untouched, empty=empty) for text in arguments]
+    copy = Path(shutil.copy(untouched / "annotations.json", tmp_path))
+    filled = [text.format(workspace=untouched, empty=empty, copy=copy) for text in arguments]
     assert message in sparsedet_here(*filled, env=env).error()
 
 

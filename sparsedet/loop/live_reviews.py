@@ -10,10 +10,11 @@ from contextlib import closing
 from threading import Condition, Thread
 
 from sparsedet.errors import WorkspaceBusyError
-from sparsedet.ledger import Ledger
+from sparsedet.ledger import Ledger, Place
 from sparsedet.loop.ledger_rebuild import rebuild
 from sparsedet.loop.lots import collect_and_settle
 from sparsedet.loop.reviews import Connections, note_address
+from sparsedet.loop.settings import Settings
 from sparsedet.loop.standing import write_estimate
 from sparsedet.loop.workspace import Workspace, owner_id
 from sparsedet.tool import AnnotationTool
@@ -137,6 +138,23 @@ def collect_now(
             collect_and_settle(workspace, ledger, connections, rule, say=logger.warning)
             write_estimate(workspace, settings, ledger)
     return True
+
+
+def reviewed_places(ledger: Ledger, settings: Settings, url: str) -> list[Place]:
+    """Return the places on a server at which a workspace's boxes are reviewed.
+
+    Args:
+        ledger: the workspace's.
+        settings: its settings; their project is on the server, even if it had another address when
+            boxes were pushed.
+        url: the server's address.
+    """
+    source = settings.source
+    return [
+        place
+        for place in ledger.places()
+        if place.tool == source.tool and (place.url == url or place.project == source.project)
+    ]
 
 
 def known_projects(ledger: Ledger) -> set[str]:

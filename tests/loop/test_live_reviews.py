@@ -10,10 +10,11 @@ from unittest.mock import Mock, patch
 import pytest
 
 from sparsedet.errors import ToolError
-from sparsedet.ledger import Ledger
+from sparsedet.ledger import Ledger, Place
 from sparsedet.loop import live_reviews
-from sparsedet.loop.live_reviews import ReviewCollector
+from sparsedet.loop.live_reviews import ReviewCollector, reviewed_places
 from sparsedet.loop.lots import collect_and_settle
+from sparsedet.loop.settings import Settings, Source
 from tests.loop.small_project import SmallProject, without
 from tests.waiting import wait_for
 
@@ -69,3 +70,17 @@ def test_many_reports_cost_one_reading(project: SmallProject, collector: ReviewC
         collector.notify("of another workspace")
         time.sleep(0.5)
         assert read.call_count == 1
+
+
+def test_places_on_other_servers_are_not_on_this_one() -> None:
+    """Their projects may have the numbers of somebody's projects here."""
+    here, before, other = "http://here", "http://before", "http://other"
+    places = [
+        Place("label-studio", here, "3", "4", "review-project"),
+        Place("label-studio", before, "3", "5", "sheets"),
+        Place("label-studio", other, "6", "7", "review-project"),
+        Place("files", here, "8", "9", "review-project"),
+    ]
+    settings = Settings(source=Source(tool="label-studio", url=here, project="3"))
+    found = reviewed_places(Mock(places=lambda: places), settings, here)
+    assert found == places[:2]

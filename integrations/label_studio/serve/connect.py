@@ -38,8 +38,11 @@ _DESCRIPTION = "Shows people's boxes together with those that a model finds miss
 class Connected:
     """What was added to a server."""
 
-    backends: tuple[int, ...]
-    webhooks: tuple[int, ...]
+    backends: tuple[int, ...] = ()
+    webhooks: tuple[int, ...] = ()
+
+    def __add__(self, other: "Connected") -> "Connected":
+        return Connected(self.backends + other.backends, self.webhooks + other.webhooks)
 
 
 def connect(
@@ -55,7 +58,7 @@ def connect(
     Args:
         connection: to the server.
         projects: those that get the backend.
-        reviews: further projects that only get webhooks.
+        reviews: further projects that only get webhooks, if they still exist.
         address: where the server reaches the backend, which must already be running.
         secret: the backend's secret.
 
@@ -68,7 +71,12 @@ def connect(
     webhooks: list[int] = []
     try:
         for project in reported:
-            take_off(connection, str(project))
+            try:
+                take_off(connection, str(project))
+            except RequestRefusedError as error:
+                if project in served or not error.is_not_found:
+                    raise
+                continue  # a review project that was deleted, as reading its reviews will say
             # Before the backend: otherwise the server adds its own webhook, without the secret.
             webhooks.append(_add_webhook(connection, project, address, secret))
             if project in served:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from sparsedet.errors import ToolError
-from sparsedet.ledger import Ledger
 from sparsedet.live_backend import LiveOptions
-from sparsedet.loop.live_reviews import known_projects
 from sparsedet.loop.workspace import Workspace, owner_id
 from sparsedet.runtime.visible_text import hide_library_warnings, log_to_stderr, show_escaped
 from sparsedet.tool import DEFAULT_OPTIONS, ToolOptions
@@ -27,15 +25,19 @@ from ..client.connection import project_number
 from ..client.failures import AGAIN
 from ..projects import read_config
 from .app import make_app
-from .connect import Connected, connect, disconnect
+from .connect import REPORTED
 from .in_background import in_background
+from .live_projects import LiveProjects
 from .predictor import live_categories
+from .reviewed_projects import ReviewedProjects
 from .running import Running
 from .secret import USER, new_secret
 from .service import ConnectedTool, Service, ServiceSettings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+logger = logging.getLogger(__name__)
 
 Say = Callable[[str], None]
 
@@ -91,15 +93,20 @@ def serve(tool: ConnectedTool, options: LiveOptions, say: Say) -> None:
         say(f"secret (shown only once): {secret}")
     worker = partial(_worker, settings, type(tool))
     running = Running(make_app(service), worker, listening, options.workers)
-    reviewed = _reviewed(options)
-    add = partial(connect, tool.connection, options.connect, reviewed)
+    live = LiveProjects(
+        tool.connection,
+        options.connect,
+        ReviewedProjects(options.workspace, tool.url),
+        address=address,
+        secret=secret,
+    )
     with _connected(
         running,
+        live,
         partial(_wait_until_up, local, secret),
-        partial(add, address=address, secret=secret) if options.connect else None,
-        partial(disconnect, tool.connection),
+        partial(_report, local, secret),
         say,
-        _how_to_disconnect(options, reviewed, tool.url),
+        lambda: _how_to_disconnect(options, live.names, tool.url),
     ):
         running.run()
 
@@ -107,45 +114,47 @@ def serve(tool: ConnectedTool, options: LiveOptions, say: Say) -> None:
 @contextmanager
 def _connected(
     running: Running,
+    live: LiveProjects,
     wait: Callable[[threading.Event], None],
-    add: Callable[[], Connected] | None,
-    take_off: Callable[[Connected], None],
+    report: Callable[[str], None],
     say: Say,
-    later: str,
+    later: Callable[[], str],
 ) -> Iterator[None]:
     """Connect to projects as soon as the server answers, until the block ends.
 
     Args:
         running: the server, stopped on failure.
+        live: the projects.
         wait: returns when the server answers or the event is set.
-        add: connects; None if there is nothing to connect to.
-        take_off: removes what `add` added.
+        report: has the reviews read that are in a project.
         say: prints messages.
-        later: command that takes the backend off where `take_off` did not.
+        later: returns the command that disconnects projects which are still connected.
 
     Raises:
-        ToolError: after the block, if connecting or taking off failed.
+        ToolError: after the block, if connecting or disconnecting failed.
     """
     ended = threading.Event()
 
-    def connect_when_up() -> Connected | None:
+    def connect_when_up() -> None:
         try:
             wait(ended)
-            if add is None or ended.is_set():
-                return None
-            added = add()
+            connected = not ended.is_set() and live.connect()
         except BaseException:
             running.stop()
             raise
-        say("connected; Ctrl-C stops the server and removes it from its projects")
-        return added
+        if connected:
+            say("connected; Ctrl-C stops the server and removes it from its projects")
+        if live.names and not ended.is_set():
+            # What was reviewed while no server ran; a report reads the reviews of all projects.
+            report(live.names[-1])
+        if connected:
+            live.follow(ended, report)
 
     connecting = in_background(connect_when_up, "connect")
 
     def leave() -> None:
         # What failed to connect has left nothing.
-        if connecting.exception() is None and (added := connecting.result()) is not None:
-            take_off(added)
+        if connecting.exception() is None and live.disconnect():
             say("removed from its projects")
 
     try:
@@ -156,7 +165,7 @@ def _connected(
             _wait_to_leave(in_background(leave, "leave"), say)
         except ToolError as error:
             why = str(error).removesuffix(f"; {AGAIN}")
-            raise ToolError(f"{why}; the backend may still be in its projects: {later}") from None
+            raise ToolError(f"{why}; the backend may still be in its projects: {later()}") from None
     connecting.result()
 
 
@@ -182,9 +191,8 @@ def _wait_to_leave(leaving: "Future[None]", say: Say) -> None:
     leaving.result()
 
 
-def _how_to_disconnect(options: LiveOptions, reviewed: Sequence[str], url: str) -> str:
+def _how_to_disconnect(options: LiveOptions, projects: Sequence[str], url: str) -> str:
     """Return the command that takes a left backend off all projects."""
-    projects = dict.fromkeys((*options.connect, *reviewed))
     named = f" --url {url}" if options.named_url else ""
     command = "".join(f" --disconnect {project}" for project in projects)
     return f"once Label Studio answers, run sparsedet serve{command}{named}"
@@ -205,15 +213,15 @@ def _wait_until_up(local: str, secret: str, ended: threading.Event) -> None:
         ended.wait(0.1)
 
 
-def _reviewed(options: LiveOptions) -> list[str]:
-    """Return the projects in which the workspace's boxes are reviewed."""
-    if options.workspace is None:
-        return []
-    file = Workspace(options.workspace).ledger
-    if not file.is_file():
-        return []
-    with closing(Ledger(file)) as ledger:
-        return sorted(filter(str.isdigit, known_projects(ledger)))
+def _report(local: str, secret: str, project: str) -> None:
+    """Report a project as Label Studio does: one of the workers then reads its reviews."""
+    event = {"action": REPORTED[0], "project": {"id": project_number(project)}}
+    try:
+        httpx.post(
+            f"{local}/webhook", json=event, auth=(USER, secret), trust_env=False
+        ).raise_for_status()
+    except httpx.HTTPError as error:
+        logger.warning("reviews are only read after the next one: %s", error)
 
 
 def _listen(host: str, port: int) -> socket.socket:

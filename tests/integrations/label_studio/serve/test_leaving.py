@@ -11,31 +11,35 @@ import pytest
 from sparsedet.errors import ToolError
 from sparsedet.integrations.label_studio.client.failures import AGAIN
 from sparsedet.integrations.label_studio.serve import server
-from sparsedet.integrations.label_studio.serve.connect import Connected
 from tests.waiting import PATIENCE
 
 LATER = "run sparsedet serve --disconnect 7"
-ADDED = Connected((1,), (2,))
 
 
-def leave(take_off: Callable[[Connected], None]) -> list[str]:
+def leave(
+    disconnect: Callable[[], bool], report: Callable[[str], None] = lambda _: None
+) -> list[str]:
     """Connect, and leave; return what was said."""
     said: list[str] = []
+    live = Mock(names=["7", "8"], disconnect=disconnect)
     connected = threading.Event()
-
-    def say(line: str) -> None:
-        said.append(line)
-        connected.set()
-
-    with server._connected(Mock(), lambda _: None, lambda: ADDED, take_off, say, LATER):
+    live.follow.side_effect = lambda *_: connected.set()
+    with server._connected(Mock(), live, lambda _: None, report, said.append, lambda: LATER):
         assert connected.wait(PATIENCE)
     return said
 
 
 def test_leaving_is_said() -> None:
-    taken: list[Connected] = []
-    assert leave(taken.append)[1:] == ["removed from its projects"]
-    assert taken == [ADDED]
+    disconnect = Mock(return_value=True)
+    assert leave(disconnect)[1:] == ["removed from its projects"]
+    disconnect.assert_called_once_with()
+
+
+def test_reviews_are_read_once_at_the_start() -> None:
+    """By the worker that gets the report; one report is enough for all projects."""
+    report = Mock()
+    leave(lambda: True, report)
+    report.assert_called_once_with("8")
 
 
 def test_a_server_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,8 +47,8 @@ def test_a_server_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(server, "_NOTED_SECONDS", 0.1)
     hanging = threading.Event()
 
-    def hang(_: Connected) -> None:
-        hanging.wait(PATIENCE)
+    def hang() -> bool:
+        return hanging.wait(PATIENCE)
 
     try:
         with pytest.raises(ToolError, match=f"did not answer within .*may still be .*{LATER}"):
@@ -54,7 +58,7 @@ def test_a_server_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_server_that_refuses() -> None:
-    def refuse(_: Connected) -> None:
+    def refuse() -> bool:
         raise ToolError(f"can't be reached any more; {AGAIN}")
 
     with pytest.raises(ToolError, match=f"^can't be reached any more; the backend .*{LATER}$"):

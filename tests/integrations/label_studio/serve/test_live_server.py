@@ -40,15 +40,21 @@ pytestmark = pytest.mark.label_studio
 SECRET = "the secret of the tests"
 THEIRS = "yolo-live"
 """Model version of somebody else's predictions."""
+REVIEWED = {"v1-right-b.png": "accepted", "v1-wrong-b.png": "rejected"}
+"""Outcomes after a review of b.png that deletes the wrong box."""
 
 
 @pytest.fixture
-def project(label_studio: LocalServer, tmp_path: Path) -> SmallProject:
-    project = SmallProject(tmp_path, label_studio)
-    project.push_round(1, "v1")
+def unpushed(label_studio: LocalServer, tmp_path: Path) -> SmallProject:
+    return SmallProject(tmp_path, label_studio)
+
+
+@pytest.fixture
+def project(unpushed: SmallProject) -> SmallProject:
+    unpushed.push_round(1, "v1")
     # What is served downloads them again.
-    shutil.rmtree(project.workspace.images)
-    return project
+    shutil.rmtree(unpushed.workspace.images)
+    return unpushed
 
 
 @contextmanager
@@ -66,7 +72,8 @@ def serving(project: SmallProject, *arguments: str | Path) -> Iterator[str]:
         try:
             assert process.stderr is not None
             said = ""
-            while "connected;" not in said:
+            ready = "connected;" if "--connect" in arguments else "serving "
+            while ready not in said:
                 line = process.stderr.readline()
                 assert line, said
                 said += line
@@ -84,6 +91,11 @@ def outcomes(project: SmallProject) -> dict[str, str]:
     """Region id -> outcome, by the ledger alone."""
     with closing(Ledger(project.workspace.ledger)) as ledger:
         return {box.region_id: box.outcome for box in ledger.boxes()}
+
+
+def settled(project: SmallProject) -> dict[str, str]:
+    """Those that are not pending."""
+    return {id: outcome for id, outcome in outcomes(project).items() if outcome != "pending"}
 
 
 def live(project: SmallProject) -> tuple[int, int]:
@@ -128,8 +140,7 @@ def test_tasks_open_with_boxes_and_reviews_arrive(project: SmallProject) -> None
             project.review("b.png", without("wrong"))
             wait_for(lambda: place_of("own-a.png", opened(project, "a.png")) == FREE)
             assert set(outcomes(project).values()) == {"pending"}
-        settled = wait_for(lambda: {k: v for k, v in outcomes(project).items() if v != "pending"})
-        assert settled == {"v1-right-b.png": "accepted", "v1-wrong-b.png": "rejected"}
+        assert wait_for(lambda: settled(project)) == REVIEWED
 
         before = predictions(project)
         assert len(before) > 1
@@ -140,6 +151,33 @@ def test_tasks_open_with_boxes_and_reviews_arrive(project: SmallProject) -> None
         )
     assert live(project) == (0, 0)
     assert predictions(project) == [THEIRS]
+
+
+def test_later_review_projects_report_reviews_too(unpushed: SmallProject) -> None:
+    run = make_eager_run(unpushed.folder / "run", list(enumerate(LABELS, start=1)))
+    arguments = ("--workspace", unpushed.workspace.root, "--connect", unpushed.project)
+    with serving(unpushed, run.root, *arguments):
+        unpushed.push_round(1, "v1")
+        wait_for(lambda: live(unpushed) == (1, 2))
+        unpushed.review("b.png", without("wrong"))
+        wait_for(lambda: settled(unpushed) == REVIEWED)
+        assert live(unpushed) == (1, 2)
+    assert live(unpushed) == (0, 0)
+
+
+def test_reviews_of_the_time_before_the_start_are_read(project: SmallProject) -> None:
+    run = make_eager_run(project.folder / "run", list(enumerate(LABELS, start=1)))
+    project.review("b.png", without("wrong"))
+    with serving(project, run.root, "--workspace", project.workspace.root):
+        wait_for(lambda: settled(project) == REVIEWED)
+
+
+def test_a_review_project_that_was_deleted_is_no_problem(project: SmallProject) -> None:
+    run = make_eager_run(project.folder / "run", list(enumerate(LABELS, start=1)))
+    project.api.delete(f"api/projects/{project.review_project}/", "deleting a project")
+    arguments = ("--workspace", project.workspace.root, "--connect", project.project)
+    with serving(project, run.root, *arguments):
+        wait_for(lambda: not Ledger(project.workspace.ledger).places())
 
 
 def test_tasks_that_are_deleted_after_a_change_are_no_problem(project: SmallProject) -> None:

@@ -44,7 +44,8 @@ class ReviewedProjects:
         with closing(Ledger(self._workspace.ledger)) as ledger:
             places = reviewed_places(ledger, self._workspace.settings(), self._url)
         found = {project for place in places for project in (place.project, place.review_project)}
-        new = sorted(found.difference(self.known), key=int)
+        # Not lots, which nobody reviews in a project of their own.
+        new = sorted(filter(str.isdigit, found.difference(self.known)), key=int)
         self.known += new
         self._read = state
         return new
